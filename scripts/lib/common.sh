@@ -1,0 +1,96 @@
+# Shared by the scripts beside this folder: where things lie, how steps are announced, what gets installed.
+# Sourced, never run. Callers have set -euo pipefail already.
+# shellcheck shell=bash
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+VENV=$ROOT/.venv
+LAB=${BOOTABLE_LAB:-$ROOT/.lab}
+CACHE=$ROOT/.cache
+export ANSIBLE_COLLECTIONS_PATH=$CACHE/collections
+export ANSIBLE_FORCE_COLOR=${ANSIBLE_FORCE_COLOR:-0}
+export PATH=$VENV/bin:$PATH
+
+# Root is needed for packages, for Ceph's and RabbitMQ's users and for mounting test file systems.
+AS_ROOT=()
+[ "$(id -u)" -eq 0 ] || AS_ROOT=(sudo)
+
+STARTED=$SECONDS
+STEP=0
+STEPS=${STEPS:-0}
+
+# step TEXT: "[2/7] +41s TEXT"
+step() {
+    STEP=$((STEP + 1))
+    if [ "$STEPS" -gt 0 ]; then
+        printf '\n[%d/%d] +%ds  %s\n' "$STEP" "$STEPS" $((SECONDS - STARTED)) "$*"
+    else
+        printf '\n[%d] +%ds  %s\n' "$STEP" $((SECONDS - STARTED)) "$*"
+    fi
+}
+
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+# The distribution's own interpreter: Ceph's bindings (python3-rbd) are built for it and for no other.
+system_python() {
+    local candidate
+    for candidate in /usr/bin/python3 "$(command -v python3 || true)"; do
+        if [ -x "$candidate" ] && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+            printf '%s\n' "$candidate"
+            return
+        fi
+    done
+    die "Python 3.11 or newer is needed (Debian 12, Ubuntu 24.04 or later); found: $(python3 --version 2>&1)"
+}
+
+# ensure_packages PACKAGE...: installs those that are missing; asks the registry only then.
+ensure_packages() {
+    local missing=() package
+    for package in "$@"; do
+        dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    command -v apt-get >/dev/null || die "apt-get is needed to install: ${missing[*]}"
+    printf 'installing %d system packages: %s\n' ${#missing[@]} "${missing[*]}"
+    mkdir -p "$CACHE"
+    {
+        "${AS_ROOT[@]}" apt-get update -qq
+        # A policy that says "do not start": the lab runs its own processes on its own ports.
+        "${AS_ROOT[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+            apt-get install -y -qq --no-install-recommends "${missing[@]}"
+    } >"$CACHE/apt.log" 2>&1 || { tail -20 "$CACHE/apt.log" >&2; die "apt-get failed; the whole log is $CACHE/apt.log"; }
+}
+
+# ensure_pip VENV REQUIREMENTS...: a virtual environment that holds the requirement files, made anew when they change.
+ensure_pip() {
+    local venv=$1 stamp wanted
+    shift
+    stamp=$venv/.requirements
+    wanted=$(cat "$@" | sha256sum)
+    if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+        return 0
+    fi
+    printf 'installing Python packages into %s\n' "${venv#"$ROOT"/}"
+    [ -x "$venv/bin/python" ] || "$(system_python)" -m venv --system-site-packages "$venv"
+    mkdir -p "$CACHE"
+    local arguments=() file
+    for file in "$@"; do arguments+=(-r "$file"); done
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "${arguments[@]}" \
+        >"$CACHE/pip.log" 2>&1 || { tail -20 "$CACHE/pip.log" >&2; die "pip failed; the whole log is $CACHE/pip.log"; }
+    printf '%s' "$wanted" >"$stamp"
+}
+
+# The collection under the path that ansible-core looks in, so that playbooks use the checkout itself.
+ensure_collection_path() {
+    mkdir -p "$ANSIBLE_COLLECTIONS_PATH/ansible_collections/bootable"
+    ln -sfn "$ROOT" "$ANSIBLE_COLLECTIONS_PATH/ansible_collections/bootable/volumes"
+}
+
+# What every script needs: Python, ansible-core and the clients.
+ensure_tools() {
+    ensure_packages python3-venv git qemu-utils
+    ensure_pip "$VENV" "$ROOT/requirements.txt" "$ROOT/requirements-dev.txt"
+    ensure_collection_path
+}
