@@ -1,0 +1,42 @@
+# Copyright: The bootable.volumes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The drivers by name, and the ``storage`` option that picks one."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder import CinderDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import Surroundings, VolumeDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file import FileDriver
+
+DEFAULT = CinderDriver.name
+DRIVERS: t.Dict[str, t.Type[VolumeDriver]] = {driver.name: driver for driver in (CinderDriver, FileDriver)}
+
+
+def storage_spec() -> t.Dict[str, t.Any]:
+    """The argument spec of the ``storage`` option: which driver, and every driver's own options."""
+    spec: t.Dict[str, t.Any] = {"driver": {"type": "str", "default": DEFAULT, "choices": sorted(DRIVERS)}}
+    for driver in DRIVERS.values():
+        spec.update(driver.options)
+    return spec
+
+
+def make_driver(storage: t.Mapping[str, t.Any], surroundings: Surroundings) -> VolumeDriver:
+    """The driver that ``storage`` asks for, set up with its options.
+
+    :raises InvalidInput: when an option belongs to another driver.
+    """
+    driver = DRIVERS[storage.get("driver") or DEFAULT]
+    given = {name: value for name, value in storage.items() if name != "driver" and value is not None}
+    for name in sorted(given):
+        if name not in driver.options:
+            owners = sorted(other.name for other in DRIVERS.values() if name in other.options)
+            raise InvalidInput(
+                "storage.%s is an option of the driver %s, but storage.driver is %s; it takes: %s"
+                % (name, " and ".join(owners), driver.name, ", ".join(sorted(driver.options)))
+            )
+    return driver.from_options(given, surroundings)
