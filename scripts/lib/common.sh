@@ -73,13 +73,24 @@ ensure_pip() {
         return 0
     fi
     printf 'installing Python packages into %s\n' "${venv#"$ROOT"/}"
-    [ -x "$venv/bin/python" ] || "$(system_python)" -m venv --system-site-packages "$venv"
+    [ -x "$venv/bin/python" ] || "$(system_python)" -m venv "$venv"
     mkdir -p "$CACHE"
     local arguments=() file
     for file in "$@"; do arguments+=(-r "$file"); done
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "${arguments[@]}" \
         >"$CACHE/pip.log" 2>&1 || { tail -20 "$CACHE/pip.log" >&2; die "pip failed; the whole log is $CACHE/pip.log"; }
     printf '%s' "$wanted" >"$stamp"
+}
+
+# ensure_ceph_bindings VENV: Debian's rados and rbd modules, and nothing else of the distribution's Python packages,
+# whose versions would mix with those from pip.
+ensure_ceph_bindings() {
+    local site module
+    site=$("$1/bin/python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
+    for module in /usr/lib/python3/dist-packages/{rados,rbd}.cpython-*.so; do
+        ln -sfn "$module" "$site/"
+    done
+    "$1/bin/python" -c 'import rados, rbd' || die "Ceph's Python bindings do not load into $1"
 }
 
 # The collection under the path that ansible-core looks in, so that playbooks use the checkout itself.
