@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput, VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
-from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageSource
+from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import GIB, round_up
+from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription, ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, READY, Record, record_of
 from ansible_collections.bootable.volumes.plugins.module_utils.transfer import pipeline
 
@@ -81,11 +82,13 @@ class Volume:
 class Request:
     """A volume that is wanted. What else there is to want is among the driver's own options.
 
-    :param size: Bytes; already a multiple of the driver's granularity and enough for the image.
+    :param size: Bytes; already a multiple of the driver's granularity and enough for the image as far as it is known.
+    :param exact: False where nobody named a size: the driver makes the volume larger if the image turns out to need it.
     """
 
     name: str
     size: int
+    exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -216,6 +219,11 @@ class VolumeDriver(abc.ABC):
         """Where the volume is not what the driver's options ask for. Its image and size are not the driver's to judge."""
         return []
 
+    def least_size(self, image: ImageDescription) -> int:
+        """The smallest volume, in bytes, that can hold the image as far as its description tells."""
+        content = image.size if image.format == "raw" else image.virtual_size
+        return round_up(max(image.min_disk * GIB, content or image.size or 1), self.capabilities.granularity)
+
     def holders(self, volume: Volume) -> t.List[str]:
         """What makes it unsafe to change or remove the volume, to read: ``attached to server 1f… as /dev/vda``."""
         return []
@@ -229,7 +237,7 @@ class VolumeDriver(abc.ABC):
     def check_room(self, requests: t.Sequence[Request], source: t.Optional[ImageSource]) -> None:
         """Refuse, before the first write, what will not fit into quota or free space.
 
-        :param requests: The volumes to be created; growing ones count with what they grow by.
+        :param requests: The volumes to be created.
         :param source: What they will be filled with, or None.
         :raises NoRoom: with what is asked for and what is there.
         """
