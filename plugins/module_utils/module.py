@@ -51,6 +51,7 @@ class Wiring:
         self.job = Job(
             deadline=Deadline(module.params.get("timeout") or 3600),
             listener=LogListener(module),
+            at_once=module.params.get("concurrency") or Job.at_once,
             wait=module.params.get("wait", True),
             check=module.check_mode,
         )

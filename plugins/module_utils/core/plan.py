@@ -50,11 +50,18 @@ class Plan:
 
     def diff(self) -> t.Dict[str, t.Any]:
         """The plan as Ansible's diff: subjects with what they are and will be."""
-        changing = [step for step in self.steps if step.changes]
-        return {
-            "before": {step.subject: step.before for step in changing if step.before},
-            "after": {step.subject: step.after for step in changing if step.after},
-        }
+        before: t.Dict[str, State] = {}
+        after: t.Dict[str, State] = {}
+        for step in self.steps:
+            if step.changes and step.before:
+                before.setdefault(step.subject, {}).update(step.before)
+            if step.changes and step.after:
+                after.setdefault(step.subject, {}).update(step.after)
+        return {"before": before, "after": after}
+
+    def having(self, action: str) -> t.List[Step]:
+        """The steps of one kind."""
+        return [step for step in self.steps if step.action == action]
 
     def summary(self) -> t.List[t.Dict[str, str]]:
         """The steps as the task's result shows them."""

@@ -17,12 +17,12 @@ DEFAULT = CinderDriver.name
 DRIVERS: t.Dict[str, t.Type[VolumeDriver]] = {driver.name: driver for driver in (CinderDriver, FileDriver)}
 
 
-def storage_spec() -> t.Dict[str, t.Any]:
-    """The argument spec of the ``storage`` option: which driver, and every driver's own options."""
+def storage_option() -> t.Dict[str, t.Any]:
+    """Argument spec: ``storage``, with the driver's name and every driver's own options."""
     spec: t.Dict[str, t.Any] = {"driver": {"type": "str", "default": DEFAULT, "choices": sorted(DRIVERS)}}
     for driver in DRIVERS.values():
         spec.update(driver.options)
-    return spec
+    return {"storage": {"type": "dict", "default": {}, "options": spec}}
 
 
 def make_driver(storage: t.Mapping[str, t.Any], surroundings: Surroundings) -> VolumeDriver:
@@ -30,7 +30,7 @@ def make_driver(storage: t.Mapping[str, t.Any], surroundings: Surroundings) -> V
 
     :raises InvalidInput: when an option belongs to another driver.
     """
-    driver = DRIVERS[storage.get("driver") or DEFAULT]
+    driver = DRIVERS[storage.get("driver", DEFAULT)]
     given = {name: value for name, value in storage.items() if name != "driver" and value is not None}
     for name in sorted(given):
         if name not in driver.options:

@@ -1,0 +1,43 @@
+# Copyright: The bootable.volumes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Several things were tried and some failed: one error that tells of all of them."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, TimedOut, VolumesError
+
+
+def raise_troubles(troubles: t.Mapping[str, Exception], purpose: str, done: t.Sequence[t.Any]) -> None:
+    """Raise one error for all ``troubles``; nothing when there are none.
+
+    An error that is not a VolumesError is a bug of ours and is raised as it is.
+
+    :param troubles: Volume names, and what went wrong with each.
+    :param purpose: What they could not be: ``made``, ``removed``.
+    :param done: The results of those that succeeded.
+    :raises TimedOut: when that is all that went wrong.
+    :raises BackendError: otherwise; ``failures`` has each volume's own message.
+    """
+    if not troubles:
+        return
+    for error in troubles.values():
+        if not isinstance(error, VolumesError):
+            raise error
+    kinds = {type(error) for error in troubles.values()}
+    kind = kinds.pop() if len(kinds) == 1 else BackendError
+    failures = {name: str(error) for name, error in troubles.items()}
+    if len(troubles) == 1 and not done:
+        (name, error), = troubles.items()
+        message = "%s could not be %s: %s" % (name, purpose, error)
+    else:
+        message = "%d of %d volumes could not be %s: %s" % (
+            len(troubles), len(troubles) + len(done), purpose, "; ".join("%s: %s" % item for item in failures.items()))
+    details: t.Dict[str, t.Any] = {}
+    for error in troubles.values():
+        details.update(t.cast(VolumesError, error).details)
+    details.update(failures=failures, volumes=list(done), changed=bool(done))
+    raise (TimedOut if kind is TimedOut else kind if issubclass(kind, VolumesError) else BackendError)(message, **details)
