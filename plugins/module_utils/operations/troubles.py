@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, TimedOut, VolumesError
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, MissingPackage, VolumesError
 
 
 def raise_troubles(troubles: t.Mapping[str, Exception], purpose: str, done: t.Sequence[t.Any]) -> None:
     """Raise one error for all ``troubles``; nothing when there are none.
 
-    An error that is not a VolumesError is a bug of ours and is raised as it is.
+    An error that is not a VolumesError is a bug of ours and is raised as it is; so is a library that is missing.
 
     :param troubles: Volume names, and what went wrong with each.
     :param purpose: What they could not be: ``made``, ``removed``.
     :param done: The results of those that succeeded.
-    :raises TimedOut: when that is all that went wrong.
-    :raises BackendError: otherwise; ``failures`` has each volume's own message.
+    :raises VolumesError: of their common kind, when all went wrong in the same way.
+    :raises BackendError: otherwise. In both cases ``failures`` has each volume's own message.
     """
     if not troubles:
         return
     for error in troubles.values():
-        if not isinstance(error, VolumesError):
+        if not isinstance(error, VolumesError) or isinstance(error, MissingPackage):
             raise error
     kinds = {type(error) for error in troubles.values()}
     kind = kinds.pop() if len(kinds) == 1 else BackendError
@@ -40,4 +40,4 @@ def raise_troubles(troubles: t.Mapping[str, Exception], purpose: str, done: t.Se
     for error in troubles.values():
         details.update(t.cast(VolumesError, error).details)
     details.update(failures=failures, volumes=list(done), changed=bool(done))
-    raise (TimedOut if kind is TimedOut else kind if issubclass(kind, VolumesError) else BackendError)(message, **details)
+    raise t.cast(t.Type[VolumesError], kind)(message, **details)
