@@ -1,0 +1,190 @@
+"""The benchmarks of scripts/bench: the collection against what people use today, on the lab, both sides in one run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from measuring import PeakMemory, Side, compare, run
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+BIN = ROOT / ".venv" / "bin"
+CLOUD = "lab-alpha"
+GIB = 1024**3
+MOST_MEMORY = 150 * 1024**2
+
+
+class Bench:
+    """What the cases share.
+
+    :param work: A folder on the file system under test; emptied at the end.
+    :param peers: A virtual environment with the ``ansible`` package and an openstacksdk that its modules work with.
+    """
+
+    def __init__(self, work: Path, peers: Path, volumes: int, rounds: int) -> None:
+        self.work = work
+        self.peers = peers
+        self.volumes = volumes
+        self.rounds = rounds
+        self.peak = 0
+
+    def ours(self, **options: object) -> None:
+        """One task of ours."""
+        with PeakMemory("volume_from_image") as memory:
+            self._play(BIN, "ours.yml", dict(options, cloud=CLOUD))
+        self.peak = max(self.peak, memory.bytes)
+
+    def peer(self, **options: object) -> None:
+        """The peer's loop."""
+        self._play(self.peers / "bin", "peer.yml", dict(options, cloud=CLOUD))
+
+    @staticmethod
+    def _play(path: Path, playbook: str, options: dict[str, object]) -> None:
+        options["ansible_python_interpreter"] = str(path / "python")
+        run(path / "ansible-playbook", "-i", "localhost,", "-c", "local", HERE / "playbooks" / playbook, "-e", json.dumps(options))
+
+    @staticmethod
+    def openstack(*arguments: str | Path) -> None:
+        """The OpenStack CLI, as a member of the lab's first project."""
+        run(BIN / "openstack", "--os-cloud", CLOUD, *arguments)
+
+    def no_volumes(self, prefix: str) -> None:
+        """Remove the Cinder volumes whose names begin with ``prefix``."""
+        listing = subprocess.run([BIN / "openstack", "--os-cloud", CLOUD, "volume", "list", "-f", "json"], capture_output=True, check=True)
+        names = [volume["Name"] for volume in json.loads(listing.stdout) if volume["Name"].startswith(prefix)]
+        if names:
+            module = dict(cloud=CLOUD, names=names, state="absent")
+            run(BIN / "ansible", "localhost", "-m", "bootable.volumes.volume_from_image", "-a", json.dumps(module),
+                "-e", "ansible_python_interpreter=%s" % (BIN / "python"))
+
+    # --- the cases ---
+
+    def rerun(self) -> bool:
+        """(a) 20 volumes are there already."""
+        for prefix in ("bench-ours", "bench-peer"):
+            self.no_volumes(prefix)
+            self.ours(image="guest-raw", name_pattern=prefix + "-{index}", volumes=self.volumes, size="1", storage={"volume_type": "rbd"})
+        good = compare(
+            "(a) a rerun over %d existing volumes" % self.volumes,
+            Side("one task", lambda: self.ours(
+                image="guest-raw", name_pattern="bench-ours-{index}", volumes=self.volumes, size="1", storage={"volume_type": "rbd"})),
+            [(Side("a loop of openstack.cloud.volume", lambda: self.peer(
+                image="guest-raw", prefix="bench-peer", volumes=self.volumes, size=1, volume_type="rbd")), 1 / 10)],
+            self.rounds)
+        for prefix in ("bench-ours", "bench-peer"):
+            self.no_volumes(prefix)
+        return good
+
+    def create(self) -> bool:
+        """(b) 20 new volumes of one image."""
+        good = compare(
+            "(b) %d new volumes of one image" % self.volumes,
+            Side("one task", lambda: self.ours(
+                image="guest-raw", name_pattern="bench-ours-{index}", volumes=self.volumes, size="1", storage={"volume_type": "rbd"}),
+                reset=lambda: self.no_volumes("bench-ours")),
+            [(Side("a loop of openstack.cloud.volume", lambda: self.peer(
+                image="guest-raw", prefix="bench-peer", volumes=self.volumes, size=1, volume_type="rbd"),
+                reset=lambda: self.no_volumes("bench-peer")), 1 / 4)],
+            self.rounds)
+        for prefix in ("bench-ours", "bench-peer"):
+            self.no_volumes(prefix)
+        return good
+
+    def _publish(self, name: str, disk_format: str, path: Path) -> None:
+        self.openstack("image", "create", "--disk-format", disk_format, "--container-format", "bare", "--file", path, name)
+
+    def _withdraw(self, name: str) -> None:
+        subprocess.run([BIN / "openstack", "--os-cloud", CLOUD, "image", "delete", name], capture_output=True, check=False)
+
+    def _big_image(self, disk_format: str) -> str:
+        """A GiB without a hole in it, which no side can skip, in Glance; returns its name."""
+        name = "bench-%s" % disk_format
+        self._withdraw(name)
+        raw, image = self.work / "random", self.work / "image"
+        with open(raw, "wb") as file:
+            for _ in range(256):
+                file.write(os.urandom(GIB // 256))
+        run("qemu-img", "convert", "-f", "raw", "-O", disk_format, raw, image)
+        self._publish(name, disk_format, image)
+        raw.unlink()
+        image.unlink()
+        return name
+
+    def _empty(self) -> None:
+        for path in self.work.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        os.sync()
+
+    def _files(self, image: str, count: int) -> None:
+        self.ours(image=image, name_pattern="bench-{index}", volumes=count,
+                  storage={"driver": "file", "mountpoints": [str(self.work)], "format": "raw"})
+
+    def download(self) -> bool:
+        """(c) One GiB from Glance to a file volume, verified."""
+        image = self._big_image("raw")
+        shown = subprocess.run([BIN / "openstack", "--os-cloud", CLOUD, "image", "show", image, "-f", "value", "-c", "id"],
+                               capture_output=True, text=True, check=True).stdout.strip()
+        endpoint = subprocess.run([BIN / "openstack", "--os-cloud", CLOUD, "catalog", "show", "image", "-f", "json"],
+                                  capture_output=True, text=True, check=True).stdout
+        url = next(each["url"] for each in json.loads(endpoint)["endpoints"] if each["interface"] == "public").rstrip("/")
+        token = subprocess.run([BIN / "openstack", "--os-cloud", CLOUD, "token", "issue", "-f", "value", "-c", "id"],
+                               capture_output=True, text=True, check=True).stdout.strip()
+        good = compare(
+            "(c) a raw image of 1 GiB from Glance to a file volume, verified",
+            Side("one task", lambda: self._files(image, 1), reset=self._empty),
+            [(Side("openstack image save", lambda: self.openstack("image", "save", "--file", self.work / "saved", image), reset=self._empty), 1 / 2),
+             (Side("curl, nothing verified", lambda: run(
+                 "curl", "-sf", "-o", self.work / "curled", "-H", "X-Auth-Token: " + token, "%s/v2/images/%s/file" % (url, shown)),
+                 reset=self._empty), 1.3)],
+            self.rounds)
+        self._withdraw(image)
+        self._empty()
+        return good
+
+    def fan_out(self) -> bool:
+        """(d) One GiB of qcow2 from Glance to five raw volumes."""
+        image = self._big_image("qcow2")
+
+        def peer() -> None:
+            self.openstack("image", "save", "--file", self.work / "saved", image)
+            for number in range(5):
+                run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", self.work / "saved", self.work / ("converted-%d" % number))
+
+        good = compare(
+            "(d) a qcow2 image of 1 GiB from Glance to five raw file volumes",
+            Side("one task", lambda: self._files(image, 5), reset=self._empty),
+            [(Side("openstack image save and 5 x qemu-img convert", peer, reset=self._empty), 1 / 3)],
+            self.rounds)
+        self._withdraw(image)
+        self._empty()
+        return good
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("cases", nargs="*", help="a, b, c, d; all by default")
+    parser.add_argument("--work", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--peers", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--volumes", type=int, default=20, help="in (a) and (b)")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
+    options = parser.parse_args()
+    bench = Bench(options.work, options.peers, options.volumes, options.rounds)
+    cases = {"a": bench.rerun, "b": bench.create, "c": bench.download, "d": bench.fan_out}
+    unknown = set(options.cases) - set(cases)
+    if unknown:
+        parser.error("no such case: %s" % ", ".join(sorted(unknown)))
+    good = [cases[each]() for each in options.cases or cases]
+    fits = bench.peak <= MOST_MEMORY
+    print("\npeak memory of our module with its children: %d MiB (expected at most %d) %s" % (
+        bench.peak // 1024**2, MOST_MEMORY // 1024**2, "ok" if fits else "MISSED"))
+    return 0 if all(good) and fits else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
