@@ -1,0 +1,261 @@
+# Copyright: The bootable.volumes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Port to Glance (Image API v2), over glanceclient. Nothing above sees a class of the client."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import traceback
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import (
+    Ambiguous, BackendError, InvalidInput, MissingPackage, NotFound, VolumesError,
+)
+from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import MIB
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import translated
+
+if t.TYPE_CHECKING:
+    from keystoneauth1.session import Session
+
+ACTIVE = "active"
+_CHUNK = MIB
+
+_UUID = re.compile(r"^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$", re.IGNORECASE)
+
+# Attributes of Glance's own; every other key of an image is a property that somebody gave it.
+_OWN = frozenset((
+    "id", "name", "status", "visibility", "protected", "owner", "tags", "created_at", "updated_at", "size", "virtual_size",
+    "min_disk", "min_ram", "checksum", "os_hash_algo", "os_hash_value", "os_hidden", "disk_format", "container_format",
+    "stores", "locations", "direct_url", "file", "schema", "self",
+))
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image as Glance has it.
+
+    :param size: Bytes as stored; None before there are any.
+    :param virtual_size: Bytes of the disk inside, as Glance found out; None if it did not.
+    :param min_disk: GiB.
+    :param checksum: MD5 in hex, or None.
+    :param stores: Ids of the stores that hold it; empty where there is only one.
+    :param properties: What people, and services, gave it beyond Glance's own attributes.
+    """
+
+    id: str
+    name: str
+    status: str
+    disk_format: t.Optional[str] = None
+    container_format: t.Optional[str] = None
+    size: t.Optional[int] = None
+    virtual_size: t.Optional[int] = None
+    min_disk: int = 0
+    checksum: t.Optional[str] = None
+    hash_algo: t.Optional[str] = None
+    hash_value: t.Optional[str] = None
+    visibility: str = "private"
+    hidden: bool = False
+    stores: t.Tuple[str, ...] = ()
+    properties: t.Mapping[str, t.Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, data: t.Mapping[str, t.Any]) -> Image:
+        """From what the API says of an image."""
+        return cls(
+            id=data["id"], name=data.get("name") or "", status=data["status"],
+            disk_format=data.get("disk_format"), container_format=data.get("container_format"),
+            size=data.get("size"), virtual_size=data.get("virtual_size"), min_disk=data.get("min_disk") or 0,
+            checksum=data.get("checksum"), hash_algo=data.get("os_hash_algo"), hash_value=data.get("os_hash_value"),
+            visibility=data.get("visibility", "private"), hidden=bool(data.get("os_hidden")),
+            stores=tuple(each for each in (data.get("stores") or "").split(",") if each),
+            properties={key: value for key, value in data.items() if key not in _OWN},
+        )
+
+
+class Readable(t.Protocol):
+    """What an upload reads from."""
+
+    def read(self, length: int) -> bytes:
+        """The next bytes; ``b""`` at the end."""
+
+
+class Download:
+    """An image's bytes as they come, straight from the socket: no decoding, no copies in between."""
+
+    def __init__(self, response: t.Any, image_id: str) -> None:
+        self._response = response
+        self._image_id = image_id
+
+    def read(self, length: int) -> bytes:
+        """At most ``length`` bytes; ``b""`` at the end.
+
+        :raises BackendError: when the connection breaks, or ends before all has arrived.
+        """
+        with translated("Glance", "send image %s to its end" % self._image_id):
+            return self._response.raw.read(length, decode_content=False)
+
+    def close(self) -> None:
+        """Let the connection go. May be called twice."""
+        self._response.close()
+
+
+class Images:
+    """Glance, for one project."""
+
+    def __init__(self, client: t.Any, session: Session, endpoint: str, retries: int) -> None:
+        self._client = client
+        self._session = session
+        self._endpoint = endpoint.rstrip("/")
+        self._retries = retries
+
+    @classmethod
+    def connect(cls, session: Session, endpoint: str, retries: int) -> Images:
+        """Over an authenticated session.
+
+        :param endpoint: Glance's address without a version.
+        :raises MissingPackage: glanceclient is not installed on this host.
+        """
+        try:
+            from glanceclient.v2.client import Client
+        except ImportError as error:
+            raise MissingPackage("python-glanceclient", traceback.format_exc()) from error
+        return cls(Client(session=session, endpoint_override=endpoint, connect_retries=retries), session, endpoint, retries)
+
+    def get(self, image_id: str) -> Image:
+        """The image of that id.
+
+        :raises NotFound: there is none, or not for this project.
+        """
+        with translated("Glance", "show image %s" % image_id):
+            # not client.images.get, which would fetch and compile Glance's JSON schema first
+            dummy, data = self._client.http_client.get("/v2/images/%s" % image_id)
+        return Image.from_json(data)
+
+    def list(self, **filters: str) -> t.List[Image]:
+        """The images that the project sees, with exactly these attributes or properties."""
+        path = "/v2/images"
+        params: t.Optional[t.Dict[str, str]] = dict(filters, limit="200")
+        found: t.List[Image] = []
+        with translated("Glance", "list images"):
+            while path:
+                dummy, page = self._client.http_client.get(path, params=params)
+                found += [Image.from_json(data) for data in page["images"]]
+                path, params = page.get("next"), None
+        return found
+
+    def find(self, name_or_id: str) -> Image:
+        """The image of that id, or of that name.
+
+        :raises NotFound: neither.
+        :raises Ambiguous: several images have that name; their ids are listed.
+        """
+        if _UUID.match(name_or_id):
+            with contextlib.suppress(NotFound):
+                return self.get(name_or_id)
+        found = self.list(name=name_or_id)
+        if not found:
+            found = self.list(name=name_or_id, os_hidden="true")
+        if not found:
+            raise NotFound("Glance has no image with the name or id '%s' that this project may see; check image and cloud" % name_or_id)
+        if len(found) > 1:
+            ids = [image.id for image in found]
+            each = ", ".join("%s (%s)" % (image.id, image.status) for image in found)
+            raise Ambiguous("%d images have the name '%s': %s; name one of them by its id" % (len(found), name_or_id, each), ids=ids)
+        return found[0]
+
+    def read(self, image_id: str, offset: int = 0) -> Download:
+        """The image's bytes from ``offset`` on.
+
+        :raises BackendError: Glance does not send them, or cannot start there.
+        """
+        headers = {"Accept": "application/octet-stream", "Accept-Encoding": "identity"}
+        if offset:
+            headers["Range"] = "bytes=%d-" % offset
+        with translated("Glance", "send image %s" % image_id):
+            response = self._session.get(self._file(image_id), headers=headers, stream=True, log=False, connect_retries=self._retries)
+        if offset and response.status_code != 206:
+            response.close()
+            raise BackendError("Glance cannot send image %s from byte %d on; start again from the beginning" % (image_id, offset))
+        return Download(response, image_id)
+
+    def create(self, name: str, data: Readable, *, disk_format: str, container_format: str = "bare", size: t.Optional[int] = None,
+               properties: t.Optional[t.Mapping[str, str]] = None, visibility: str = "private") -> Image:
+        """A new image, filled with what ``data`` reads; never more than a few MiB of it are in memory.
+
+        Whatever goes wrong, no image is left behind. An error that ``data.read`` raises comes out as it is.
+        The bytes can be read only once, so nothing is sent a second time: not after a lost connection, not after a 401.
+
+        :param size: Bytes in all, if known.
+        """
+        attributes = dict(properties or {}, name=name, disk_format=disk_format, container_format=container_format, visibility=visibility)
+        with translated("Glance", "create image %s" % name):
+            dummy, created = self._client.http_client.post("/v2/images", data=attributes)
+        image_id = created["id"]
+        broken: t.List[Exception] = []
+        headers = {"Content-Type": "application/octet-stream"}
+        if size is not None:
+            headers["x-openstack-image-size"] = str(size)
+        try:
+            with translated("Glance", "take the bytes of image %s" % name):
+                self._session.put(
+                    self._file(image_id), data=_chunks(data, broken), headers=headers, log=False, redirect=False, connect_retries=0, allow_reauth=False)
+            return self.get(image_id)
+        except BaseException as error:
+            with contextlib.suppress(VolumesError):
+                self.delete(image_id)
+            if broken:
+                raise broken[0] from error
+            raise
+
+    def _file(self, image_id: str) -> str:
+        return "%s/v2/images/%s/file" % (self._endpoint, image_id)
+
+    def delete(self, image_id: str) -> None:
+        """Delete an image; one that is gone already is no error.
+
+        :raises InUse: something in the store still depends on its bytes, such as a volume cloned from it.
+        """
+        with contextlib.suppress(NotFound), translated("Glance", "delete image %s" % image_id):
+            self._client.images.delete(image_id)
+
+    def stores(self) -> t.List[t.Dict[str, t.Any]]:
+        """The stores Glance offers, as ``{"id": …, "default": bool, "read-only": bool}``; empty where it has only one."""
+        try:
+            with translated("Glance", "list its stores"):
+                return list(self._client.images.get_stores_info()["stores"])
+        except NotFound:
+            return []
+
+
+def _chunks(data: Readable, broken: t.List[Exception]) -> t.Iterator[bytes]:
+    """What ``data`` reads, piece by piece; its error goes into ``broken``, since the client would take it for a lost connection."""
+    while True:
+        try:
+            chunk = data.read(_CHUNK)
+        except Exception as error:
+            broken.append(error)
+            raise
+        if not chunk:
+            return
+        yield chunk
+
+
+def require_readable(image: Image) -> None:
+    """Refuse an image that has no bytes to read yet, or no longer.
+
+    :raises InvalidInput: with its status, and what to do.
+    """
+    if image.status == ACTIVE:
+        return
+    advice = {
+        "queued": "it has no data yet; upload some first",
+        "saving": "its data is being uploaded; wait for that",
+        "importing": "its data is being imported; wait for that",
+        "uploading": "its data is being uploaded; wait for that",
+        "deactivated": "an administrator has locked its data; ask for it to be reactivated",
+    }.get(image.status, "it cannot be read")
+    raise InvalidInput("image %s (%s) is %s: %s" % (image.name, image.id, image.status, advice))
