@@ -1,0 +1,127 @@
+"""What the fault tests share: the lab, proxies before its services, and modules run as processes that can be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from proxy import Proxy
+
+ROOT = Path(__file__).resolve().parents[2]
+LAB = Path(os.environ.get("BOOTABLE_LAB", ROOT / ".lab"))
+MODULES = "ansible_collections.bootable.volumes.plugins.modules."
+LIMIT = 180
+
+
+class Run:
+    """A module at work, as a process of its own."""
+
+    def __init__(self, process: subprocess.Popen) -> None:
+        self.process = process
+
+    def kill(self) -> None:
+        """As the out-of-memory killer does it."""
+        self.process.kill()
+        self.process.wait(LIMIT)
+
+    def result(self) -> dict:
+        """What the module returned."""
+        output, errors = self.process.communicate(timeout=LIMIT)
+        assert output.strip(), errors
+        return json.loads(output.strip().splitlines()[-1])
+
+
+class Lab:
+    """The running lab, through proxies, for one ordinary member."""
+
+    def __init__(self, folder: Path, tmp_path: Path) -> None:
+        clouds = yaml.safe_load((folder / "clouds.yaml").read_text())["clouds"]
+        self.clouds = clouds
+        self.tmp_path = tmp_path
+        self.prefix = "fault-%s" % uuid.uuid4().hex[:8]
+        from openstack import connect
+
+        self.admin = connect(load_yaml_config=True, cloud="lab-admin")
+        self.member = connect(load_yaml_config=True, cloud="lab-alpha")
+        self.cinder = Proxy(self._address("block-storage"))
+        self.glance = Proxy(self._address("image"))
+
+    def _address(self, service: str) -> str:
+        parts = urlsplit(self.member.endpoint_for(service))
+        return "%s://%s" % (parts.scheme, parts.netloc)
+
+    @property
+    def cloud(self) -> dict:
+        """A cloud as the modules take it, whose services are behind the proxies."""
+        cloud = json.loads(json.dumps(self.clouds["lab-alpha"]))
+        cloud["block_storage_endpoint_override"] = "%s/v3/%s" % (self.cinder.url, self.member.current_project_id)
+        cloud["image_endpoint_override"] = self.glance.url
+        return cloud
+
+    def start(self, module: str, *, check: bool = False, **options: object) -> Run:
+        """Start a module and return at once."""
+        options.setdefault("cloud", self.cloud)
+        arguments = self.tmp_path / ("%s.json" % uuid.uuid4().hex)
+        arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": dict(options, _ansible_check_mode=check, _ansible_diff=check)}))
+        environment = dict(os.environ, PYTHONPATH=str(ROOT / ".cache" / "collections"), TMPDIR=str(self.tmp_path))
+        return Run(subprocess.Popen([sys.executable, "-m", MODULES + module, str(arguments)], env=environment, text=True,
+                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+
+    def run(self, module: str, **options: object) -> dict:
+        """Run a module to its end."""
+        return self.start(module, **options).result()
+
+    def volumes(self) -> list:
+        """This test's Cinder volumes, by name."""
+        found = [volume for volume in self.member.block_storage.volumes() if volume.name.startswith(self.prefix)]
+        return sorted(found, key=lambda volume: volume.name)
+
+    def remove(self) -> None:
+        """Remove this test's volumes, whatever state they are in."""
+        for _ in range(LIMIT):
+            volumes = self.volumes()
+            if not volumes:
+                return
+            for volume in volumes:
+                if volume.status in ("available", "error"):
+                    self.member.block_storage.delete_volume(volume)
+            time.sleep(1)
+        raise AssertionError("volumes that do not go away: %s" % volumes)
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    if not (LAB / "clouds.yaml").exists():
+        pytest.fail("the lab is down; start it with scripts/lab up")
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(LAB / "clouds.yaml"))
+    lab = Lab(LAB, tmp_path)
+    with lab.cinder, lab.glance:
+        yield lab
+    lab.remove()
+
+
+@pytest.fixture
+def mountpoint(tmp_path):
+    """A mounted ext4 of 1 GiB; whatever the tests leave must be found on it."""
+    folder, disk = tmp_path / "mnt", tmp_path / "disk"
+    folder.mkdir()
+    with open(disk, "wb") as file:
+        file.truncate(1024**3)
+    as_root = [] if os.geteuid() == 0 else ["sudo"]
+    subprocess.run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=1", disk], check=True)
+    subprocess.run([*as_root, "mount", "-o", "loop", disk, folder], check=True)
+    try:
+        subprocess.run([*as_root, "chown", str(os.geteuid()), folder], check=True)
+        (folder / "lost+found").rmdir() if os.geteuid() == 0 else None
+        yield folder
+    finally:
+        subprocess.run([*as_root, "umount", folder], check=True)
