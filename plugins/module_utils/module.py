@@ -10,7 +10,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import MissingPackage, VolumesError
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput, MissingPackage, VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.events import Event, Listener
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Clock, Deadline
@@ -48,6 +48,9 @@ class Wiring:
 
     def __init__(self, module: AnsibleModule) -> None:
         self.params: t.Mapping[str, t.Any] = module.params
+        for option in ("timeout", "concurrency"):
+            if module.params.get(option) is not None and module.params[option] < 1:
+                raise InvalidInput("%s: %d is below 1" % (option, module.params[option]))
         self.job = Job(
             deadline=Deadline(module.params.get("timeout") or 3600),
             listener=LogListener(module),

@@ -1,0 +1,44 @@
+# Copyright: The bootable.volumes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError
+from ansible_collections.bootable.volumes.plugins.module_utils.host.commands import Limits, ModuleRunner
+
+
+class Module:
+    """As much of an AnsibleModule as a runner uses."""
+
+    def __init__(self, answer=(0, "out", "")):
+        self.answer = answer
+        self.commands = []
+
+    def run_command(self, args, handle_exceptions=True):
+        assert all(isinstance(each, str) for each in args) and not handle_exceptions
+        self.commands.append(args)
+        return self.answer
+
+
+def test_a_command_dies_with_the_module_and_keeps_to_its_limits():
+    module = Module()
+    ModuleRunner(module).run(["qemu-img", "info", "/x"], limits=Limits(cpu_seconds=60, address_space=1024), timeout=2)
+    assert module.commands == [[
+        "setpriv", "--pdeathsig", "KILL", "prlimit", "--cpu=60", "--as=1024", "timeout", "--signal=KILL", "2.0", "qemu-img", "info", "/x"]]
+
+
+def test_no_limits_no_wrappers_beyond_the_one():
+    module = Module()
+    assert ModuleRunner(module).run(["true"]).rc == 0
+    assert module.commands == [["setpriv", "--pdeathsig", "KILL", "true"]]
+
+
+def test_run_ok_raises_with_the_commands_own_words():
+    runner = ModuleRunner(Module((1, "", "qemu-img: no such file\n")))
+    with pytest.raises(BackendError) as refused:
+        runner.run_ok(["qemu-img", "info", "/x"])
+    assert str(refused.value) == "qemu-img info failed with exit code 1: qemu-img: no such file"
+    assert refused.value.details == {"command": ["qemu-img", "info", "/x"], "rc": 1}
+    assert ModuleRunner(Module()).run_ok(["true"]) == "out"
