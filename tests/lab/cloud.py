@@ -124,7 +124,7 @@ class Cloud:
             if image and image["os_hash_value"] == digest and is_in(image, stores):
                 continue
             if image:
-                checked(service.delete(f"/images/{image['id']}"))
+                self.retire(image)
             body = {
                 "name": item["name"], "disk_format": item["disk_format"], "container_format": "bare",
                 "visibility": "public", **item.get("properties", {}),
@@ -141,6 +141,18 @@ class Cloud:
                     sys.exit(f"image {item['name']} did not reach stores {stores}: {image}")
                 time.sleep(0.2)
             say(f"image {item['name']} in {stores}")
+
+    def retire(self, image: dict[str, Any]) -> None:
+        """Deletes an image, or takes its name away while volumes are still clones of it."""
+        service = self.connection.image
+        if service.delete(f"/images/{image['id']}").ok:
+            return
+        patch = [
+            {"op": "replace", "path": "/name", "value": f"{image['name']} (replaced)"},
+            {"op": "replace", "path": "/os_hidden", "value": True},
+        ]
+        media = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+        checked(service.patch(f"/images/{image['id']}", data=json.dumps(patch), headers=media))
 
 
 def checked(response: Any) -> Any:
