@@ -4,6 +4,7 @@
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 VENV=$ROOT/.venv
+# shellcheck disable=SC2034  # for the scripts that source this
 LAB=${BOOTABLE_LAB:-$ROOT/.lab}
 CACHE=$ROOT/.cache
 export ANSIBLE_COLLECTIONS_PATH=$CACHE/collections
