@@ -7,16 +7,19 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput, UnsafeImage
+from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import KIB
+from ansible_collections.bootable.volumes.plugins.module_utils.images import headers
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ByteStream, ImageDescription, ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Download, Image, require_readable
 
 if t.TYPE_CHECKING:
     from ansible_collections.bootable.volumes.plugins.module_utils.openstack.session import Cloud
 
-# Glance reads the size that a VHD had when it was made, not the one it has now.
-_VIRTUAL_SIZE_NOT_TRUSTED = ("vhd",)
+# Enough of the beginning to read the virtual size of the formats that say it there.
+_PEEK = 64 * KIB
 
 
 class GlanceImage(ImageSource):
@@ -35,8 +38,25 @@ class GlanceImage(ImageSource):
         if self._description is None:
             image = self._cloud().images.find(self._name_or_id)
             require_readable(image)
-            self._description = description_of(image)
+            self._description = self._with_virtual_size(description_of(image))
         return self._description
+
+    def _with_virtual_size(self, image: ImageDescription) -> ImageDescription:
+        """Look into the image where Glance has not, as before Wallaby; for planning only."""
+        if image.virtual_size is not None or image.format == "raw" or image.container != "bare":
+            return image
+        head = b""
+        with _GlanceStream(self._cloud().images.read(t.cast(str, image.id))) as stream:
+            while len(head) < _PEEK:
+                piece = stream.read(_PEEK - len(head))
+                if not piece:
+                    break
+                head += piece
+        try:
+            found = headers.virtual_size(lambda offset, length: head[offset:offset + length], image.format, image.size or 0)
+        except UnsafeImage:  # content that makes no sense is refused when it is inspected
+            return image
+        return replace(image, virtual_size=found)
 
     def open(self, offset: int = 0) -> ByteStream:
         return _GlanceStream(self._cloud().images.read(t.cast(str, self.describe().id), offset))
@@ -60,7 +80,8 @@ def description_of(image: Image) -> ImageDescription:
         format=image.disk_format,
         container=image.container_format or "bare",
         size=image.size,
-        virtual_size=None if image.disk_format in _VIRTUAL_SIZE_NOT_TRUSTED else image.virtual_size,
+        # of a VHD Glance reads the size that it was made with, not the one it has now
+        virtual_size=None if image.disk_format == "vhd" else image.virtual_size,
         min_disk=image.min_disk,
         checksums=checksums,
         id=image.id,

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import traceback
 import typing as t
@@ -15,14 +16,13 @@ from dataclasses import dataclass, field
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import (
     Ambiguous, BackendError, InvalidInput, MissingPackage, NotFound, VolumesError,
 )
-from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import MIB
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import translated
 
 if t.TYPE_CHECKING:
     from keystoneauth1.session import Session
 
 ACTIVE = "active"
-_CHUNK = MIB
+_PATCH = "application/openstack-images-v2.1-json-patch"
 
 _UUID = re.compile(r"^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$", re.IGNORECASE)
 
@@ -74,13 +74,6 @@ class Image:
             stores=tuple(each for each in (data.get("stores") or "").split(",") if each),
             properties={key: value for key, value in data.items() if key not in _OWN},
         )
-
-
-class Readable(t.Protocol):
-    """What an upload reads from."""
-
-    def read(self, length: int) -> bytes:
-        """The next bytes; ``b""`` at the end."""
 
 
 class Download:
@@ -182,16 +175,17 @@ class Images:
             raise BackendError("Glance cannot send image %s from byte %d on; start again from the beginning" % (image_id, offset))
         return Download(response, image_id)
 
-    def create(self, name: str, data: Readable, *, disk_format: str, container_format: str = "bare", size: t.Optional[int] = None,
-               properties: t.Optional[t.Mapping[str, str]] = None, visibility: str = "private") -> Image:
-        """A new image, filled with what ``data`` reads; never more than a few MiB of it are in memory.
+    def create(self, name: str, data: t.Iterable[bytes], *, disk_format: str, container_format: str = "bare", size: t.Optional[int] = None,
+               properties: t.Optional[t.Mapping[str, str]] = None, tags: t.Sequence[str] = (), visibility: str = "private") -> Image:
+        """A new image, filled with the pieces that ``data`` yields; they go to Glance one by one.
 
-        Whatever goes wrong, no image is left behind. An error that ``data.read`` raises comes out as it is.
-        The bytes can be read only once, so nothing is sent a second time: not after a lost connection, not after a 401.
+        Whatever goes wrong, no image is left behind. An error that ``data`` raises comes out as it is.
+        The bytes come only once, so nothing is sent a second time: not after a lost connection, not after a 401.
 
         :param size: Bytes in all, if known.
         """
-        attributes = dict(properties or {}, name=name, disk_format=disk_format, container_format=container_format, visibility=visibility)
+        attributes: t.Dict[str, t.Any] = dict(properties or {})
+        attributes.update(name=name, disk_format=disk_format, container_format=container_format, visibility=visibility, tags=list(tags))
         with translated("Glance", "create image %s" % name):
             dummy, created = self._client.http_client.post("/v2/images", data=attributes)
         image_id = created["id"]
@@ -214,6 +208,13 @@ class Images:
     def _file(self, image_id: str) -> str:
         return "%s/v2/images/%s/file" % (self._endpoint, image_id)
 
+    def set_properties(self, image_id: str, properties: t.Mapping[str, str]) -> None:
+        """Add or replace these properties, and leave the others."""
+        changes = [{"op": "add", "path": "/" + key, "value": value} for key, value in properties.items()]
+        with translated("Glance", "change image %s" % image_id):
+            # "add" replaces, too: RFC 6902
+            self._client.http_client.patch("/v2/images/%s" % image_id, data=json.dumps(changes), headers={"Content-Type": _PATCH})
+
     def delete(self, image_id: str) -> None:
         """Delete an image; one that is gone already is no error.
 
@@ -231,17 +232,13 @@ class Images:
             return []
 
 
-def _chunks(data: Readable, broken: t.List[Exception]) -> t.Iterator[bytes]:
-    """What ``data`` reads, piece by piece; its error goes into ``broken``, since the client would take it for a lost connection."""
-    while True:
-        try:
-            chunk = data.read(_CHUNK)
-        except Exception as error:
-            broken.append(error)
-            raise
-        if not chunk:
-            return
-        yield chunk
+def _chunks(data: t.Iterable[bytes], broken: t.List[Exception]) -> t.Iterator[bytes]:
+    """What ``data`` yields; its error also goes into ``broken``, since the client would take it for a lost connection."""
+    try:
+        yield from data
+    except Exception as error:
+        broken.append(error)
+        raise
 
 
 def require_readable(image: Image) -> None:

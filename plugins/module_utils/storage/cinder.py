@@ -1,0 +1,219 @@
+# Copyright: The bootable.volumes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Volumes in OpenStack's Block Storage, Cinder. The bytes never pass through this host.
+
+Its parts: cinder_view.py (what Cinder says, in common words), cinder_watch.py (waiting), cinder_claims.py (two runs at
+once), cinder_fill.py (many volumes of one image), cinder_refill.py (new content for an existing one), cinder_room.py
+(quotas), cinder_via.py (images that are not in Glance).
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+import typing as t
+
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InUse, InvalidInput
+from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
+from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
+from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import GIB, in_gib
+from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
+from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription, ImageSource
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume
+from ansible_collections.bootable.volumes.plugins.module_utils.storage import cinder_view
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_claims import Claims, choose
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_fill import Content, Filler
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_refill import refill
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_room import check_quotas
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_via import through_glance
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import CinderOptions, view
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_watch import Watch
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import (
+    ADOPTED, BROKEN, Capabilities, Difference, Filled, Made, Request, Surroundings, Volume, VolumeDriver,
+)
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import Record
+
+if t.TYPE_CHECKING:
+    from ansible_collections.bootable.volumes.plugins.module_utils.openstack.session import Cloud
+    from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import Volumes
+
+# For calls that the contract gives no job: creating an empty volume takes seconds.
+_QUICK = 300.0
+
+
+class CinderDriver(VolumeDriver):
+    """Volumes of one project. Their names are not Cinder's to keep apart, so it is done here: see cinder_claims.py.
+
+    ``details`` of its volumes: ``volume_type``, ``availability_zone``, ``bootable``, ``encrypted``, ``description``,
+    ``metadata`` (without our own keys), ``attachments`` (``server_id``, ``device``, ``host``), ``created_at``, and
+    ``strays`` (ids) where runs that were killed left more volumes of the name.
+    """
+
+    name = "cinder"
+    capabilities = Capabilities(handles=False, clone=True, grow=True, granularity=GIB)
+    options = {
+        "volume_type": {"type": "str"},
+        "availability_zone": {"type": "str"},
+        "description": {"type": "str"},
+        "metadata": {"type": "dict"},
+        "bootable": {"type": "bool"},
+        "force_refill": {"type": "bool"},
+    }
+
+    def __init__(self, cloud: t.Callable[[], Cloud], options: CinderOptions) -> None:
+        self._cloud = cloud
+        self._options = options
+
+    @classmethod
+    def from_options(cls, options: t.Mapping[str, t.Any], surroundings: Surroundings) -> CinderDriver:
+        metadata = {str(key): str(value) for key, value in (options.get("metadata") or {}).items()}
+        ours = sorted(key for key in metadata if key.startswith(cinder_view.PREFIX))
+        if ours:
+            raise InvalidInput("storage.metadata: keys that begin with %s are this collection's own; rename %s" % (cinder_view.PREFIX, ", ".join(ours)))
+        return cls(surroundings.cloud, CinderOptions(**dict(options, metadata=metadata)))
+
+    @property
+    def _volumes(self) -> Volumes:
+        return self._cloud().volumes
+
+    @functools.cached_property
+    def _type(self) -> t.Optional[str]:
+        """The name of the volume type that the options ask for by name or id.
+
+        :raises NotFound: there is none; those there are are named.
+        """
+        wanted = self._options.volume_type
+        return self._volumes.find_type(wanted) if wanted else None
+
+    # --- looking ---
+
+    def find(self, name: str) -> t.Optional[Volume]:
+        return self._choose(name, self._volumes.list(name=name))
+
+    def list(self) -> t.List[Volume]:
+        there = [volume for volume in self._volumes.list() if not cinder_view.is_going(volume)]
+        if self._type:
+            there = [volume for volume in there if volume.type == self._type]
+        return [view(volume) for volume in sorted(there, key=lambda volume: (volume.name, volume.id))]
+
+    def find_all(self, names: t.Sequence[str]) -> t.Dict[str, t.Optional[Volume]]:
+        there = self._volumes.list(name=names[0] if len(names) == 1 else None)
+        return {name: self._choose(name, there) for name in names}
+
+    @staticmethod
+    def _choose(name: str, there: t.Sequence[CinderVolume]) -> t.Optional[Volume]:
+        chosen, strays = choose(name, there)
+        return view(chosen, strays) if chosen else None
+
+    def differences(self, volume: Volume) -> t.List[Difference]:
+        return cinder_view.differences_of(volume, self._options, self._type)
+
+    def least_size(self, image: ImageDescription) -> int:
+        # Cinder wants room for the image as it is stored, too, even if the disk inside is smaller
+        return max(super().least_size(image), in_gib(image.size or 1) * GIB, in_gib(image.virtual_size or 1) * GIB)
+
+    def holders(self, volume: Volume) -> t.List[str]:
+        return cinder_view.holders_of(volume, self._volumes.snapshots(volume.id))
+
+    def check_names(self, names: t.Sequence[str]) -> None:
+        for name in names:
+            if len(name) > 255 or name != name.strip():
+                raise InvalidInput("name: '%s' is no name for a Cinder volume: at most 255 characters, without spaces around them" % name)
+
+    def check_room(self, requests: t.Sequence[Request], source: t.Optional[ImageSource]) -> None:
+        try:
+            quotas = self._volumes.quotas()
+        except Denied:  # a cloud may keep its quotas to itself; then Cinder refuses what is too much
+            return
+        volume_type = self._type or self._volumes.default_type()
+        check_quotas([in_gib(request.size) for request in requests], volume_type, quotas)
+
+    # --- making and unmaking ---
+
+    def create(self, request: Request, record: Record) -> Volume:
+        return self._one(request, Content(metadata=cinder_view.metadata_of(record)), self._quick_job())
+
+    def clone(self, origin: Volume, request: Request, record: Record, job: Job) -> Volume:
+        made = self._one(request, Content(source_volume=origin.id), job)
+        return made if made.record == record else self.mark(made, record)
+
+    def _one(self, request: Request, content: Content, job: Job) -> Volume:
+        batch = Filler(self._volumes, self._options, job).batch([request], content)
+        for error in batch.errors.values():
+            raise error
+        return batch.made[request.name].volume
+
+    def remove(self, volume: Volume, job: Job) -> None:
+        Watch(self._volumes, job).remove([volume.id] + volume.details.get("strays", []))
+
+    def mark(self, volume: Volume, record: Record) -> Volume:
+        wanted = cinder_view.metadata_of(record)
+        there = self._volumes.get(volume.id).metadata
+        for key in cinder_view.RECORD_KEYS:
+            if key in there and key not in wanted:
+                self._volumes.delete_metadata(volume.id, key)
+        self._volumes.set_metadata(volume.id, wanted)
+        return view(self._volumes.get(volume.id))
+
+    def grow(self, volume: Volume, size: int, job: Job) -> Volume:
+        self._volumes.extend(volume.id, in_gib(size), in_use=volume.status == "in-use")
+        return view(Watch(self._volumes, job).until_done(self._volumes.get(volume.id), "extend"))
+
+    def update(self, volume: Volume, differences: t.Sequence[Difference], job: Job) -> Volume:
+        for difference in differences:
+            if difference.what == "metadata":
+                self._volumes.set_metadata(volume.id, difference.wanted)
+            elif difference.what == "bootable":
+                self._volumes.set_bootable(volume.id, difference.wanted)
+            elif difference.what == "description":
+                self._volumes.describe(volume.id, difference.wanted)
+        return view(self._volumes.get(volume.id))
+
+    # --- filling ---
+
+    def fill_new(self, source: ImageSource, requests: t.Sequence[Request], fan_out: str, job: Job) -> Filled:
+        image = source.describe()
+        if image.id is not None:
+            return Filler(self._volumes, self._options, job).fill(requests, Content(image=image.id, raw=_is_raw(image)), fan_out)
+        with through_glance(source, self._cloud().images, job) as via:
+            content = Content(image=via.image.id, raw=_is_raw(image), metadata=via.metadata)
+            filled = Filler(self._volumes, self._options, via.job).fill(via.fitted(requests), content, fan_out)
+        return via.told(filled)
+
+    def copy_image(self, source: ImageSource, volumes: t.Sequence[Volume], job: Job, *, fresh: bool) -> None:
+        dummy, troubles = run_all(lambda volume: self.refill(source, volume, job), volumes, at_once=job.at_once)
+        for dummy, error in troubles:
+            raise error
+
+    def refill(self, source: ImageSource, volume: Volume, job: Job) -> Made:
+        if volume.details["attachments"]:
+            raise InUse("volume %s (%s) is attached and cannot be refilled; detach it first" % (volume.name, volume.id))
+        image = source.describe()
+        if image.id is not None:
+            return refill(self._volumes, volume, image.id, {}, self._options, job)
+        with through_glance(source, self._cloud().images, job) as via:
+            return refill(self._volumes, volume, via.image.id, via.metadata, self._options, via.job)
+
+    def adopt(self, source: ImageSource, volume: Volume, job: Job) -> Made:
+        started = time.monotonic()
+        if volume.state != cinder_view.WORKING:
+            made = self.refill(source, volume, job)
+            return Made(made.volume, ADOPTED, made.seconds)
+        kept, strays = Claims(self._volumes, job).take_over(volume.name)
+        watch = Watch(self._volumes, job)
+        if strays:
+            watch.remove(strays)
+        if job.wait:
+            kept = watch.until_done(kept, "finish")
+        return Made(view(self._volumes.get(kept.id)), ADOPTED, time.monotonic() - started)
+
+    @staticmethod
+    def _quick_job() -> Job:
+        return Job(Deadline(_QUICK))
+
+
+def _is_raw(image: ImageDescription) -> bool:
+    return image.format == "raw" and image.container == "bare"
