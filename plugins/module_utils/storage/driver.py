@@ -184,11 +184,13 @@ class VolumeDriver(abc.ABC):
     :cvar name: What ``storage.driver`` says to pick it.
     :cvar options: Its own part of ``storage`` as an Ansible argument spec, without ``default``s: an option of
         another driver must be told from one that was not given. ``from_options`` fills in the defaults.
+    :ivar runner: Runs qemu-img where an image has to be converted; a driver whose handles take any image sets it.
     """
 
     name: t.ClassVar[str]
     capabilities: t.ClassVar[Capabilities]
     options: t.ClassVar[t.Mapping[str, t.Mapping[str, t.Any]]]
+    runner: t.Optional[CommandRunner] = None
 
     @classmethod
     @abc.abstractmethod
@@ -297,7 +299,7 @@ class VolumeDriver(abc.ABC):
         """
         with contextlib.ExitStack() as handles:
             targets = [(volume.name, volume.size, handles.enter_context(self.open(volume, "w"))) for volume in volumes]
-            pipeline.copy_image(source, targets, job, fresh=fresh)
+            pipeline.copy_image(source, targets, job, fresh=fresh, runner=self.runner)
 
     def fill_new(self, source: ImageSource, requests: t.Sequence[Request], fan_out: str, job: Job) -> Filled:
         """Make volumes that hold the image, none of which exists yet.

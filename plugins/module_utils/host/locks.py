@@ -1,0 +1,70 @@
+# Copyright: The bootable.volumes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Locks by name, as files: two runs of a task never work on the same thing, and no lock outlives its process."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import typing as t
+
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError
+from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
+
+
+def _take(path: str) -> t.Optional[int]:
+    """The lock as a file descriptor, or None while somebody else has it.
+
+    Whoever leaves removes the file, so a lock counts only if the file that was locked still has its name.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(fd), os.lstat(path)):
+            return fd
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(fd)
+    return None
+
+
+@contextlib.contextmanager
+def held(paths: t.Iterable[str], deadline: Deadline) -> t.Iterator[None]:
+    """Hold several locks at once. Taken in one order by everybody, so that no two runs wait for each other.
+
+    The files are removed with the locks; one that a killed process left is taken over.
+
+    :raises TimedOut: when another run does not let go in time.
+    """
+    taken: t.List[t.Tuple[str, int]] = []
+    try:
+        for path in sorted(set(paths)):
+            try:
+                fd = deadline.wait(lambda path=path: _take(path), "another run to let go of %s" % path, first=0.05, longest=1.0)  # type: ignore[misc]
+            except OSError as error:
+                raise BackendError("the lock %s cannot be taken: %s" % (path, error.strerror)) from error
+            taken.append((path, fd))
+        yield
+    finally:
+        for path, fd in reversed(taken):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            os.close(fd)
+
+
+def is_held(path: str) -> bool:
+    """Whether some process has the lock right now. Writes nothing."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

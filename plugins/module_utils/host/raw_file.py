@@ -1,0 +1,117 @@
+# Copyright: The bootable.volumes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A raw disk in a file, open: bytes go to and come from where they are on the disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+import typing as t
+
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError
+from ansible_collections.bootable.volumes.plugins.module_utils.host import files
+
+
+class RawFile:
+    """An open file with the verbs of a disk. A context manager that closes itself, without syncing.
+
+    :param fd: Open for what will be done; closed with this object.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    @classmethod
+    def open(cls, path: str, *, write: bool) -> RawFile:
+        """An existing file; a link is refused."""
+        try:
+            return cls(os.open(path, (os.O_RDWR if write else os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC))
+        except OSError as error:
+            raise BackendError("%s cannot be opened: %s" % (path, error.strerror)) from error
+
+    @classmethod
+    def create(cls, path: str) -> RawFile:
+        """A new empty file that only its owner may read."""
+        try:
+            return cls(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise BackendError("%s cannot be created: %s" % (path, error.strerror)) from error
+
+    @classmethod
+    def nameless(cls, folder: t.Optional[str] = None) -> RawFile:
+        """A new file without a name: whatever ends this process ends the file.
+
+        :param folder: Where its bytes lie; None for the directory for temporary files (TMPDIR).
+        """
+        folder = folder or tempfile.gettempdir()
+        try:
+            return cls(os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
+                raise BackendError("no temporary file can be made in %s: %s" % (folder, error.strerror)) from error
+        fd, path = tempfile.mkstemp(prefix=".bootable-", dir=folder)  # such as NFS, which has no nameless files
+        os.unlink(path)
+        return cls(fd)
+
+    @property
+    def path(self) -> str:
+        """A path by which this process' commands can open the file, named or not, as long as it is open here."""
+        return "/proc/%d/fd/%d" % (os.getpid(), self._fd)
+
+    @property
+    def fd(self) -> int:
+        """The file descriptor."""
+        return self._fd
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return os.fstat(self._fd).st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """``length`` bytes from ``offset`` on; fewer only at the end."""
+        parts = []
+        while length > 0:
+            part = os.pread(self._fd, length, offset)
+            if not part:
+                break
+            parts.append(part)
+            offset, length = offset + len(part), length - len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def write(self, offset: int, data: t.Union[bytes, memoryview]) -> None:
+        """Write all of ``data`` at ``offset``."""
+        files.write_all(self._fd, offset, data)
+
+    def zero(self, offset: int, length: int) -> None:
+        """Make a range read as zeroes; as a hole where the file system has holes."""
+        files.punch(self._fd, offset, length)
+
+    def resize(self, size: int) -> None:
+        """Cut the file off, or let it end with a hole."""
+        try:
+            os.ftruncate(self._fd, size)
+        except OSError as error:
+            raise files.no_room(error, size) from error
+
+    def flush(self) -> None:
+        """Return when what was written would survive a power cut."""
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            raise files.no_room(error, self.size) from error
+
+    def close(self) -> None:
+        """Let go. May be called twice."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+    def __enter__(self) -> RawFile:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

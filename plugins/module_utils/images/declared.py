@@ -1,0 +1,70 @@
+# Copyright: The bootable.volumes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a user says of an image that no service describes: its format, its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import typing as t
+
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput
+
+FORMATS = ("raw", "qcow2", "vhd", "vhdx", "vmdk", "vdi")
+
+_BY_ENDING = {
+    ".raw": "raw", ".img": "raw",
+    ".qcow2": "qcow2",
+    ".vhd": "vhd", ".vpc": "vhd",
+    ".vhdx": "vhdx",
+    ".vmdk": "vmdk",
+    ".vdi": "vdi",
+}
+
+# Those that an image may be known by; MD5 and SHA-1 because Glance and many mirrors have nothing better.
+ALGORITHMS = ("sha512", "sha384", "sha256", "sha224", "sha1", "md5")
+
+
+def format_of(name: str, declared: t.Optional[str], *, option: str = "image_format") -> str:
+    """The format that was declared, by the option or by the ending of the name. Content is never asked.
+
+    :param option: The option's name, for the message.
+    :raises InvalidInput: neither tells.
+
+    >>> format_of("/images/debian.qcow2", None)
+    'qcow2'
+    """
+    if declared:
+        return declared
+    ending = os.path.splitext(name)[1].lower()
+    if ending not in _BY_ENDING:
+        raise InvalidInput(
+            "the ending of '%s' does not tell its format, and content is not trusted to; say it with %s: one of %s"
+            % (name, option, ", ".join(FORMATS))
+        )
+    return _BY_ENDING[ending]
+
+
+def split_checksum(text: str, *, option: str = "image_checksum") -> t.Tuple[str, str]:
+    """``algorithm:rest`` in its two parts; the rest is a digest or an address.
+
+    :raises InvalidInput: there is no such algorithm.
+    """
+    algorithm, colon, rest = text.strip().partition(":")
+    if not colon or algorithm.lower() not in ALGORITHMS or not rest:
+        raise InvalidInput("%s: '%s' is not <algorithm>:<digest>, with one of %s" % (option, algorithm, ", ".join(ALGORITHMS)))
+    return algorithm.lower(), rest.strip()
+
+
+def check_digest(algorithm: str, digest: str, *, option: str = "image_checksum") -> str:
+    """The digest in lower case.
+
+    :raises InvalidInput: it cannot be one of that algorithm.
+    """
+    length = hashlib.new(algorithm, usedforsecurity=False).digest_size * 2
+    if not re.match(r"[0-9a-fA-F]{%d}$" % length, digest):
+        raise InvalidInput("%s: a %s digest has %d hexadecimal digits; '%s' has not" % (option, algorithm, length, digest))
+    return digest.lower()

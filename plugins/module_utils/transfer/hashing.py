@@ -1,0 +1,61 @@
+# Copyright: The bootable.volumes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The promise that a source makes of its bytes, held against the bytes that arrive."""
+
+from __future__ import annotations
+
+import hashlib
+import typing as t
+
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import IntegrityError
+from ansible_collections.bootable.volumes.plugins.module_utils.images.declared import ALGORITHMS
+from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription
+from ansible_collections.bootable.volumes.plugins.module_utils.transfer.worker import Worker
+
+
+class Verifier:
+    """Hashes an image's bytes in a thread of its own: hashlib lets others run meanwhile.
+
+    Only the strongest of the promised checksums is computed; whoever can forge that one has no need to fear the others.
+    """
+
+    def __init__(self, image: ImageDescription) -> None:
+        self._image = image
+        self._algorithm = next((name for name in ALGORITHMS if name in image.checksums), None)
+        if self._algorithm:
+            self._digest = hashlib.new(self._algorithm, usedforsecurity=False)
+            self._worker: Worker[bytes] = Worker(self._digest.update)
+
+    def put(self, chunk: bytes) -> None:
+        """The next bytes."""
+        if self._algorithm:
+            self._worker.put(chunk)
+
+    def verify(self) -> None:
+        """All bytes have come.
+
+        :raises IntegrityError: they are not those that were promised.
+        """
+        if not self._algorithm:
+            return
+        self._worker.finish()
+        found, promised = self._digest.hexdigest(), self._image.checksums[self._algorithm]
+        if found != promised:
+            raise IntegrityError(
+                "the bytes of the image %s are not those that were promised: their %s is %s, not %s; nothing was published"
+                % (self._image.name, self._algorithm, found, promised),
+                algorithm=self._algorithm, found=found, promised=promised,
+            )
+
+    def stop(self) -> None:
+        """Let the thread end. May be called twice."""
+        if self._algorithm:
+            self._worker.stop()
+
+    def __enter__(self) -> Verifier:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
