@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -90,6 +91,14 @@ def no_room(error: OSError, needed: int) -> Exception:
     if error.errno == errno.EFBIG:
         return NoRoom("the file system cannot hold a file of %d bytes" % needed)
     return BackendError("writing failed: %s" % error.strerror)
+
+
+def keep_permissions(old: str, new: str) -> None:
+    """Give one file the owner and mode of another: a QEMU that may use the one shall be able to use the other."""
+    status = os.lstat(old)
+    with contextlib.suppress(PermissionError):
+        os.chown(new, status.st_uid, status.st_gid)
+    os.chmod(new, stat.S_IMODE(status.st_mode))
 
 
 def remove_if_there(path: str) -> bool:

@@ -17,7 +17,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
 )
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
-from ansible_collections.bootable.volumes.plugins.module_utils.host import locks, usage
+from ansible_collections.bootable.volumes.plugins.module_utils.host import files, locks, usage
 from ansible_collections.bootable.volumes.plugins.module_utils.host.qemu_img import FORMATS, QemuImg, preallocations
 from ansible_collections.bootable.volumes.plugins.module_utils.host.raw_file import RawFile
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageSource
@@ -67,7 +67,7 @@ class FileDriver(VolumeDriver):
         self.content = Content(self.qemu)
         self.format = wanted_format or DEFAULT_FORMAT
         self.preallocation = preallocation
-        self._wanted_format = wanted_format
+        self.wanted_format = wanted_format
         self._check = surroundings.check
         self._held: t.Set[str] = set()
 
@@ -124,7 +124,7 @@ class FileDriver(VolumeDriver):
         if len(whole) > 1:
             raise Ambiguous("%d volumes are called %s: %s; rename or remove all but one" % (
                 len(whole), name, ", ".join(str(each.path) for each in whole)), paths=[each.path for each in whole])
-        return (whole or everything or [None])[0]
+        return next(iter(whole or everything), None)
 
     def _listed(self, name: str) -> t.Optional[Volume]:
         """As ``find``, but one that makes trouble does not hide the others."""
@@ -156,8 +156,8 @@ class FileDriver(VolumeDriver):
 
     def differences(self, volume: Volume) -> t.List[Difference]:
         found = []
-        if self._wanted_format and volume.details["format"] != self._wanted_format:
-            found.append(Difference("format", volume.details["format"], self._wanted_format, "replace"))
+        if self.wanted_format and volume.details["format"] != self.wanted_format:
+            found.append(Difference("format", volume.details["format"], self.wanted_format, "replace"))
         if self.layout.pinned and volume.details["mountpoint"] != self.layout.pinned:
             found.append(Difference("mountpoint", volume.details["mountpoint"], self.layout.pinned, "replace"))
         return found
@@ -215,11 +215,15 @@ class FileDriver(VolumeDriver):
                 place.abandon()
 
     def leave(self, found: Found) -> None:
-        """The last step of a move between mount points: the old file goes."""
+        """The last step of a move: what the volume was made from goes, if it still is what it was."""
         path, inode = t.cast(t.Tuple[str, int], found.sidecar.moved_from)
-        old = Place(os.path.dirname(path), found.place.name)
-        if old.mountpoint in self.layout.mountpoints and os.path.lexists(path) and os.lstat(path).st_ino == inode:
-            old.clear()
+        if os.path.lexists(path) and os.lstat(path).st_ino == inode:
+            old = Place(os.path.dirname(path), found.place.name)
+            if old.data == path and old.mountpoint in self.layout.mountpoints:
+                old.clear()
+            else:
+                files.remove_if_there(path)
+                files.sync_directory(os.path.dirname(path))
         found.place.rewrite(replace(found.sidecar, moved_from=None))
 
     # --- making and unmaking ---
@@ -234,23 +238,13 @@ class FileDriver(VolumeDriver):
         path = place.begin(replace(sidecar, record=replace(sidecar.record, state=FILLING)))
         try:
             size = write(path)
-            self.keep_permissions(place)
+            if os.path.lexists(place.data):
+                files.keep_permissions(place.data, path)
         except BaseException:
             place.abandon()
             raise
         place.publish(replace(sidecar, size=size or sidecar.size, exact=True))
         return t.cast(Volume, self.find(place.name))
-
-    @staticmethod
-    def keep_permissions(place: Place) -> None:
-        """Give what replaces a volume that one's owner and mode; a QEMU that may use the one shall be able to use the other."""
-        try:
-            status = os.lstat(place.data)
-        except FileNotFoundError:
-            return
-        with contextlib.suppress(PermissionError):
-            os.chown(place.partial, status.st_uid, status.st_gid)
-        os.chmod(place.partial, status.st_mode & 0o7777)
 
     def shape(self, request: Request) -> Shape:
         """The file that is wanted for a request."""
@@ -369,7 +363,7 @@ class FileDriver(VolumeDriver):
         if found is None or found.promised:  # only promised: it is made as it would be made now
             shape = Shape(self.format, volume.size, found is not None and found.sidecar.exact, self.preallocation)
         else:
-            shape = Shape(found.sidecar.format, volume.size, True, self._preallocation_for(found.sidecar.format))
+            shape = Shape(found.sidecar.format, volume.size, True, self.preallocation_for(found.sidecar.format))
         stored = source.describe().size or 0
         place, = self.layout.place([Need(volume.name, volume.size if shape.format == "raw" else stored)], at=volume.location)
         return Made(self._filling(source, job).one(Order(place, shape)), REFILLED, time.monotonic() - started)
@@ -381,5 +375,6 @@ class FileDriver(VolumeDriver):
     def _filling(self, source: ImageSource, job: Job) -> Filling:
         return Filling(source, content=self.content, layout=self.layout, make=self.make, job=job)
 
-    def _preallocation_for(self, format: str) -> str:
+    def preallocation_for(self, format: str) -> str:
+        """What the option asks for, as far as the format has it."""
         return self.preallocation if self.preallocation in preallocations(format) else "off"

@@ -67,8 +67,9 @@ class Filling:
         first, others = orders[0], orders[1:]
         if fan_out == "clone" and others:
             self._expect_shared_blocks(first, others)
-        started, made, errors = time.monotonic(), [], {}
-        seconds = 0.0
+        started, seconds = time.monotonic(), 0.0
+        made: t.List[Made] = []
+        errors: t.Dict[str, Exception] = {}
 
         def write(path: str) -> int:
             nonlocal seconds

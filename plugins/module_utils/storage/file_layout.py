@@ -166,7 +166,7 @@ class Layout:
         """
         room = {path: (os.stat(path).st_dev, self.room(path)) for path in self.mountpoints}
         left = {device: free for device, free in room.values()}  # two mount points may show one file system
-        chosen = []
+        chosen: t.List[Place] = []
         only = at or self.pinned
         for need in needs:
             best = only or max(self.mountpoints, key=lambda path: left[room[path][0]])

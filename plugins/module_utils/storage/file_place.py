@@ -78,12 +78,12 @@ class Place:
             return Found(self, promise, None) if promise and promise.inode is None else None
         if not stat.S_ISREG(status.st_mode):
             kind = "a link" if stat.S_ISLNK(status.st_mode) else "a directory" if stat.S_ISDIR(status.st_mode) else "a device or socket"
-            raise Foreign("%s is %s, not a volume; it is never touched: take another name" % (self.data, kind), path=self.data)
+            raise Foreign("%s is foreign: %s, not a volume. It is never touched; take another name" % (self.data, kind), path=self.data)
         sidecar = Sidecar.load(self.sidecar)
         if sidecar is None:
             raise Foreign(
-                "%s was not made by this collection, and is never touched; make it a volume with bootable.volumes.file_volume (import_from: %s), "
-                "or take another name" % (self.data, self.data), path=self.data,
+                "%s is foreign: this collection did not make it, and never touches it. Make it a volume with bootable.volumes.file_volume "
+                "(import_from: %s), or take another name" % (self.data, self.data), path=self.data,
             )
         return Found(self, sidecar, self.data)
 

@@ -1,0 +1,43 @@
+# Copyright: The bootable.volumes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Documentation of the ``storage`` option: storage/registry.py. Each driver documents its own part in a fragment of its own."""
+
+from __future__ import annotations
+
+import re
+
+from ansible_collections.bootable.volumes.plugins.doc_fragments import storage_cinder, storage_file
+
+
+def _part(text: str) -> str:
+    """A driver's options as suboptions; where they refer to each other, they now do so as parts of ``storage``."""
+    body = text.partition("options:\n")[2].rstrip("\n")
+    for name in re.findall(r"^  (\w+):$", body, re.MULTILINE):
+        body = re.sub(r"O\(%s\b" % name, "O(storage.%s" % name, body)
+    return re.sub(r"^(?=.)", "    ", body, flags=re.MULTILINE)
+
+
+class ModuleDocFragment:
+    """Where volumes live."""
+
+    DOCUMENTATION = r"""
+options:
+  storage:
+    description:
+      - Where the volumes live. An inventory can name its storages once, and a task picks one.
+    type: dict
+    default: {}
+    suboptions:
+      driver:
+        description:
+          - The kind of storage. The other options belong to one driver each, and are refused with another one.
+          - V(cinder) is OpenStack's Block Storage. It takes those from O(storage.volume_type) to O(storage.force_refill).
+          - V(file) keeps volumes as files on mounted storage. It takes those from O(storage.mountpoints) to O(storage.allow_unmounted).
+        type: str
+        choices: [cinder, file]
+        default: cinder
+%s
+%s
+""" % (_part(storage_cinder.ModuleDocFragment.DOCUMENTATION), _part(storage_file.ModuleDocFragment.DOCUMENTATION))
