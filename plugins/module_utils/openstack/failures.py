@@ -52,6 +52,8 @@ BY_NAME: t.Mapping[str, t.Tuple[t.Type[VolumesError], str]] = {
 }
 
 _CLIENTS = ("keystoneauth1", "cinderclient", "glanceclient", "openstack", "os_client_config", "requests", "urllib3")
+# What requests wraps around the one thing that matters: HTTPConnectionPool(…): … (Caused by …("…: [Errno 111] Connection refused"))
+_WRAPPED = re.compile(r"HTTPS?ConnectionPool\(.*(?:\[Errno -?\d+\] |\[SSL[^\]]*\] |Caused by \w+\()([^'\")(]+).*$")
 _TITLE = re.compile(r"^(HTTP )?\d{3} [A-Z][A-Za-z ]+: ")
 _SECRET = re.compile(r"(://[^/@\s:]+:)[^/@\s]+@|((?:password|secret|token)['\"]?\s*[:=]\s*)(['\"]?)[^\s'\",}]+\3", re.IGNORECASE)
 
@@ -105,7 +107,7 @@ def _words_of(error: Exception) -> str:
     """The service's own words, on one line, without titles and secrets."""
     words = _from_body(error) or getattr(error, "message", None) or getattr(error, "details", None) or str(error)
     line = " ".join(str(words).split())
-    line = _TITLE.sub("", line)
+    line = _WRAPPED.sub(lambda match: match.group(1).strip(), _TITLE.sub("", line))
     line = _SECRET.sub(lambda match: "%s***%s" % (match.group(1) or match.group(2), "@" if match.group(1) else ""), line)
     return line.rstrip(" .:") or type(error).__name__
 

@@ -10,6 +10,7 @@ read by ``openstack.config``. Nothing of OpenStack is imported before somebody n
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import traceback
@@ -104,6 +105,8 @@ class Cloud:
             from openstack.config import OpenStackConfig
         except ImportError as error:
             raise MissingPackage("openstacksdk", traceback.format_exc()) from error
+        # a module's standard error is nobody's to read: what they would say there comes with the exceptions
+        logging.getLogger("keystoneauth").addHandler(logging.NullHandler())
         wanted = configuration(params)
         with translated("openstack.config", "find the cloud"):
             return cls(OpenStackConfig(app_name="bootable.volumes").get_one(**wanted))

@@ -15,7 +15,7 @@ import functools
 import time
 import typing as t
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InUse, InvalidInput
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InUse, InvalidInput
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import GIB, in_gib
@@ -32,7 +32,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_vi
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import CinderOptions, view
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_watch import Watch
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import (
-    ADOPTED, BROKEN, Capabilities, Difference, Filled, Made, Request, Surroundings, Volume, VolumeDriver,
+    ADOPTED, WORKING, Capabilities, Difference, Filled, Made, Request, Surroundings, Volume, VolumeDriver,
 )
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import Record
 
@@ -184,8 +184,8 @@ class CinderDriver(VolumeDriver):
         return via.told(filled)
 
     def copy_image(self, source: ImageSource, volumes: t.Sequence[Volume], job: Job, *, fresh: bool) -> None:
-        dummy, troubles = run_all(lambda volume: self.refill(source, volume, job), volumes, at_once=job.at_once)
-        for dummy, error in troubles:
+        troubles = run_all(lambda volume: self.refill(source, volume, job), volumes, at_once=job.at_once)[1]
+        for volume, error in troubles:
             raise error
 
     def refill(self, source: ImageSource, volume: Volume, job: Job) -> Made:
@@ -199,7 +199,7 @@ class CinderDriver(VolumeDriver):
 
     def adopt(self, source: ImageSource, volume: Volume, job: Job) -> Made:
         started = time.monotonic()
-        if volume.state != cinder_view.WORKING:
+        if volume.state != WORKING:
             made = self.refill(source, volume, job)
             return Made(made.volume, ADOPTED, made.seconds)
         kept, strays = Claims(self._volumes, job).take_over(volume.name)

@@ -78,7 +78,7 @@ def choose(name: str, volumes: t.Iterable[CinderVolume]) -> t.Tuple[t.Optional[C
     if len(settled) > 1:
         each = ", ".join("%s (%s)" % (volume.id, volume.status) for volume in settled)
         raise Ambiguous("%d volumes have the name '%s': %s; rename or remove all but one" % (len(settled), name, each), ids=[volume.id for volume in settled])
-    chosen = (settled + claimed + [None])[0]  # type: ignore[list-item]
+    chosen = next(iter(settled + claimed), None)
     return chosen, [volume.id for volume in there if chosen is not None and volume.id != chosen.id]
 
 

@@ -79,6 +79,11 @@ def is_busy(volume: CinderVolume) -> bool:
     return volume.status not in _AT_REST and not is_broken(volume)
 
 
+def was_downloaded(volume: CinderVolume) -> bool:
+    """Whether Cinder copies, or copied, an image's bytes into it. It notes whether it checked a signature only if there were bytes."""
+    return volume.status == "downloading" or "signature_verified" in volume.image
+
+
 def claim_of(volume: CinderVolume) -> t.Optional[str]:
     """The run that is making the volume; None once that is settled."""
     return volume.metadata.get(CLAIM)

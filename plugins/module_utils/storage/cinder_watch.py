@@ -13,11 +13,15 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
 from ansible_collections.bootable.volumes.plugins.module_utils.core.events import Event
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Clock
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume, Volumes
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import is_broken, is_busy
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import is_broken, is_busy, was_downloaded
 
 # Pauses between two looks: a tenth of the time waited so far, within these seconds.
 SHORTEST, LONGEST = 0.2, 5.0
+
+# Seconds for which Cinder may fail to answer while it is watched: work of hours shall not end because a service restarts.
+OUTAGE = 120.0
 
 
 @dataclass
@@ -25,7 +29,7 @@ class Sighting:
     """What was seen of a volume while it was watched.
 
     :param volume: As it was last seen; None if it is gone.
-    :param downloading: It was once seen copying the image's bytes.
+    :param downloading: Cinder copied the image's bytes; False for a clone, if it was made from an image.
     :param finished: The clock when it was first seen at rest; None if it still works.
     """
 
@@ -46,7 +50,18 @@ class Watch:
         """The volumes as they are now; None for those that are gone. One request, whatever their number.
 
         :param since: Cinder's time when the oldest of them was created, if known: then others need not be listed.
+        :raises BackendError: Cinder has not answered for longer than OUTAGE.
         """
+        give_up = self.clock.now() + min(OUTAGE, self._job.deadline.remaining())
+        while True:
+            try:
+                return self._look(ids, since)
+            except BackendError as error:
+                if isinstance(error, Denied) or self.clock.now() >= give_up:
+                    raise
+                self.clock.sleep(LONGEST / 2)
+
+    def _look(self, ids: t.Collection[str], since: t.Optional[str]) -> t.Dict[str, t.Optional[CinderVolume]]:
         if len(ids) == 1:
             only = next(iter(ids))
             try:
@@ -68,7 +83,7 @@ class Watch:
             for each, volume in self.look([each for each, seen in sightings.items() if seen.finished is None], since).items():
                 seen = sightings[each]
                 seen.volume = volume
-                seen.downloading = seen.downloading or (volume is not None and volume.status == "downloading")
+                seen.downloading = seen.downloading or (volume is not None and was_downloaded(volume))
                 if volume is None or not is_busy(volume):
                     seen.finished = self.clock.now()
                     self._tell(volume)
