@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from openstack.config import OpenStackConfig
+from openstack.connection import Connection
 
-from proxy import Proxy
+from faults.proxy import Proxy
 
 ROOT = Path(__file__).resolve().parents[2]
 LAB = Path(os.environ.get("BOOTABLE_LAB", ROOT / ".lab"))
@@ -43,15 +45,11 @@ class Run:
 class Lab:
     """The running lab, through proxies, for one ordinary member."""
 
-    def __init__(self, folder: Path, tmp_path: Path) -> None:
-        clouds = yaml.safe_load((folder / "clouds.yaml").read_text())["clouds"]
-        self.clouds = clouds
+    def __init__(self, admin: Connection, member: Connection, tmp_path: Path) -> None:
+        self.admin = admin
+        self.member = member
         self.tmp_path = tmp_path
         self.prefix = "fault-%s" % uuid.uuid4().hex[:8]
-        from openstack import connect
-
-        self.admin = connect(load_yaml_config=True, cloud="lab-admin")
-        self.member = connect(load_yaml_config=True, cloud="lab-alpha")
         self.cinder = Proxy(self._address("block-storage"))
         self.glance = Proxy(self._address("image"))
 
@@ -62,7 +60,7 @@ class Lab:
     @property
     def cloud(self) -> dict:
         """A cloud as the modules take it, whose services are behind the proxies."""
-        cloud = json.loads(json.dumps(self.clouds["lab-alpha"]))
+        cloud = yaml.safe_load((LAB / "clouds.yaml").read_text())["clouds"]["lab-alpha"]
         cloud["block_storage_endpoint_override"] = "%s/v3/%s" % (self.cinder.url, self.member.current_project_id)
         cloud["image_endpoint_override"] = self.glance.url
         return cloud
@@ -82,7 +80,7 @@ class Lab:
 
     def volumes(self) -> list:
         """This test's Cinder volumes, by name."""
-        found = [volume for volume in self.member.block_storage.volumes() if volume.name.startswith(self.prefix)]
+        found = [volume for volume in self.member.block_storage.volumes() if (volume.name or "").startswith(self.prefix)]
         return sorted(found, key=lambda volume: volume.name)
 
     def remove(self) -> None:
@@ -98,12 +96,18 @@ class Lab:
         raise AssertionError("volumes that do not go away: %s" % volumes)
 
 
-@pytest.fixture
-def lab(tmp_path, monkeypatch):
+@pytest.fixture(scope="session")
+def clouds():
+    """The administrator's and the member's connections."""
     if not (LAB / "clouds.yaml").exists():
         pytest.fail("the lab is down; start it with scripts/lab up")
-    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(LAB / "clouds.yaml"))
-    lab = Lab(LAB, tmp_path)
+    config = OpenStackConfig(config_files=[str(LAB / "clouds.yaml")])
+    return [Connection(config=config.get_one(cloud=name)) for name in ("lab-admin", "lab-alpha")]
+
+
+@pytest.fixture
+def lab(clouds, tmp_path):
+    lab = Lab(*clouds, tmp_path)
     with lab.cinder, lab.glance:
         yield lab
     lab.remove()

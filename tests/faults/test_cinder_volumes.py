@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from proxy import Fault
+from faults.proxy import Fault
 
 N = 4
 
