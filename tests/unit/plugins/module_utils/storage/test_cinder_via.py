@@ -1,0 +1,151 @@
+# Copyright: The bootable.volumes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import hashlib
+import typing as t
+
+import pytest
+
+pytest.importorskip("glanceclient")
+pytest.importorskip("cinderclient")
+pytest.importorskip("oslo_utils")
+
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, IntegrityError, InvalidInput, UnsafeImage
+from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import GIB
+from ansible_collections.bootable.volumes.plugins.module_utils.images.local import LocalImage
+from ansible_collections.bootable.volumes.plugins.module_utils.storage import cinder_via
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder import CinderDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import CinderOptions
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import Filled, Request
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import READY, Record
+from ansible_collections.bootable.volumes.tests.unit.fakes.cloud import FakeCloud
+
+DATA = b"a disk" + b"\0" * 5000
+DIGEST = hashlib.sha256(DATA).hexdigest()
+TWO = [Request("web-1", GIB), Request("web-2", GIB)]
+
+
+@pytest.fixture
+def cloud() -> FakeCloud:
+    return FakeCloud()
+
+
+@pytest.fixture
+def source(tmp_path: t.Any) -> LocalImage:
+    path = tmp_path / "debian.raw"
+    path.write_bytes(DATA)
+    return LocalImage(str(path))
+
+
+def driver(cloud: FakeCloud) -> CinderDriver:
+    """A driver without options."""
+    return CinderDriver(t.cast(t.Any, cloud), CinderOptions())
+
+
+def fill(cloud: FakeCloud, source: LocalImage, requests: t.Sequence[Request] = TWO) -> Filled:
+    """Volumes of a file."""
+    return driver(cloud).fill_new(source, requests, "auto", cloud.job())
+
+
+def test_a_file_becomes_volumes_and_no_image_is_left(cloud: FakeCloud, source: LocalImage) -> None:
+    filled = fill(cloud, source)
+    assert not filled.errors and len(filled.made) == 2
+    assert cloud.glance.images == {}
+    expected = Record(READY, "file", None, source.describe().name, "sha256:" + DIGEST)
+    assert [made.volume.record for made in filled.made] == [expected, expected]
+    assert t.cast(Record, driver(cloud).find("web-2").record).is_of(source.describe())  # type: ignore[union-attr]
+
+
+def test_the_image_is_private_and_marked(cloud: FakeCloud, source: LocalImage) -> None:
+    with cinder_via.through_glance(source, cloud.images, cloud.job()) as via:
+        (image,) = cloud.glance.images.values()
+        assert image["id"] == via.image.id
+        assert (image["visibility"], image["tags"], image["name"]) == ("private", [cinder_via.TAG], "bootable.volumes: debian.raw")
+        assert image[cinder_via.SOURCE] == "sha256:" + DIGEST
+        assert cloud.glance.data[via.image.id] == DATA
+        assert via.job.wait
+
+
+def test_the_image_goes_even_if_the_volumes_fail(cloud: FakeCloud, source: LocalImage) -> None:
+    cloud.cinder.failing = {"web-1": None, "web-2": None}
+    assert len(fill(cloud, source).errors) == 2
+    assert cloud.glance.images == {}
+
+
+def test_bytes_that_were_not_promised(cloud: FakeCloud, source: LocalImage, tmp_path: t.Any) -> None:
+    wrong = LocalImage(str(tmp_path / "debian.raw"), checksum="sha256:" + "0" * 64)
+    with pytest.raises(IntegrityError):
+        fill(cloud, wrong)
+    assert cloud.glance.images == {} and cloud.cinder.volumes == {}
+
+
+def test_content_of_another_format(cloud: FakeCloud, tmp_path: t.Any) -> None:
+    path = tmp_path / "evil.raw"
+    path.write_bytes(b"QFI\xfb\0\0\0\3" + b"\0" * 5000)
+    with pytest.raises(UnsafeImage):
+        fill(cloud, LocalImage(str(path)))
+    assert cloud.glance.images == {} and cloud.cinder.volumes == {}
+
+
+def test_an_image_that_volumes_depend_on_is_kept_and_used_again(cloud: FakeCloud, source: LocalImage) -> None:
+    def keep(request: t.Any) -> None:
+        cloud.glance.depended_on = set(cloud.glance.images)
+
+    cloud.cinder.interrupt = keep
+    filled = fill(cloud, source, TWO[:1])
+    (image_id,) = cloud.glance.images
+    assert filled.made[0].volume.details["kept_image"] == image_id
+    assert "private image %s stays" % image_id in filled.reason
+    assert cloud.glance.images[image_id][cinder_via.KEPT]
+
+    cloud.glance.sent.clear()
+    filled = fill(cloud, source, TWO[1:])
+    assert list(cloud.glance.images) == [image_id]
+    assert not [line for line in cloud.glance.sent if line.startswith("PUT")]
+    assert filled.made[0].volume.details["kept_image"] == image_id
+
+
+def test_an_image_of_a_live_run_is_left_alone(cloud: FakeCloud, source: LocalImage) -> None:
+    with cinder_via.through_glance(source, cloud.images, cloud.job()) as first:
+        with cinder_via.through_glance(source, cloud.images, cloud.job()) as second:
+            assert first.image.id != second.image.id
+        assert list(cloud.glance.images) == [first.image.id]
+
+
+def test_what_killed_runs_left_is_swept_away_after_their_deadline(cloud: FakeCloud, source: LocalImage) -> None:
+    old = cloud.glance.add("old", tags=[cinder_via.TAG], **{cinder_via.EXPIRES: "1000"})
+    strange = cloud.glance.add("strange", tags=[cinder_via.TAG])
+    others = cloud.glance.add("others", **{cinder_via.EXPIRES: "1000"})
+    fill(cloud, source)
+    assert old not in cloud.glance.images
+    assert set(cloud.glance.images) == {strange, others}
+
+
+def test_the_disk_inside_may_need_more_than_was_known(cloud: FakeCloud, source: LocalImage) -> None:
+    image = cloud.images.get(cloud.glance.add("x", disk_format="qcow2", virtual_size=3 * GIB))
+    via = cinder_via.Via(image, {}, cloud.job())
+    assert via.fitted([Request("a", GIB, exact=False)]) == [Request("a", 3 * GIB, exact=False)]
+    assert via.fitted([Request("a", 4 * GIB)]) == [Request("a", 4 * GIB)]
+    with pytest.raises(InvalidInput, match="1 GiB is too small for the image, which needs 3 GiB"):
+        via.fitted([Request("a", GIB)])
+
+
+def test_an_existing_volume_is_refilled_from_a_file(cloud: FakeCloud, source: LocalImage) -> None:
+    first = driver(cloud).fill_new(source, TWO[:1], "auto", cloud.job()).made[0].volume
+    made = driver(cloud).refill(source, first, cloud.job())
+    assert made.volume.record == first.record
+    assert cloud.glance.images == {}
+
+
+def test_a_source_that_breaks_off_for_good(cloud: FakeCloud, source: LocalImage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(offset: int = 0) -> t.NoReturn:
+        raise BackendError("gone")
+
+    source.describe()
+    monkeypatch.setattr(source, "open", broken)
+    with pytest.raises(BackendError, match="broke off"):
+        fill(cloud, source)
+    assert cloud.glance.images == {} and cloud.cinder.volumes == {}
