@@ -11,6 +11,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput, VolumesError
+from ansible_collections.bootable.volumes.plugins.module_utils.core.events import Event
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import KIB
@@ -55,7 +56,7 @@ class Filling:
 
     def one(self, order: Order) -> Volume:
         """Fill one place. What was there stays until the new content is whole."""
-        return self._make(order.place, self._sidecar(order.shape), lambda path: self._from_image(path, order))
+        return self._publish(order, lambda path: self._from_image(path, order))
 
     def all(self, orders: t.Sequence[Order], fan_out: str) -> Filled:
         """Fill the first from the image and the others from the first, before a guest can write to it.
@@ -80,7 +81,7 @@ class Filling:
             errors.update({order.place.name: error for order, error in troubles})
             return size
 
-        volume = self._make(first.place, self._sidecar(first.shape), write)
+        volume = self._publish(first, write)
         self._raise_bugs(errors.values())
         everything = [Made(volume, COPIED, seconds)] + made
         return Filled(tuple(everything), errors, *_method(everything, errors, fan_out))
@@ -102,11 +103,17 @@ class Filling:
                 how = CLONED
             return size
 
-        volume = self._make(order.place, self._sidecar(shape), write)
+        volume = self._publish(order, write)
         return Made(volume, how, time.monotonic() - started)
 
-    def _sidecar(self, shape: Shape) -> Sidecar:
-        return Sidecar(shape.format, self._ready, shape.size, shape.exact)
+    def _publish(self, order: Order, write: t.Callable[[str], int]) -> Volume:
+        def written(path: str) -> int:
+            size = write(path)
+            self._job.listener.hear(Event("publish", order.place.name))
+            return size
+
+        shape = order.shape
+        return self._make(order.place, Sidecar(shape.format, self._ready, shape.size, shape.exact), written)
 
     @staticmethod
     def _expect_shared_blocks(first: Order, others: t.Sequence[Order]) -> None:

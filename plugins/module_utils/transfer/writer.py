@@ -59,8 +59,21 @@ def runs(chunk: bytes) -> t.Iterator[t.Tuple[int, int, bool]]:
 _Item = t.Tuple[int, int, t.Optional[bytes]]
 
 
+class _Inline:
+    """What a Worker is, without the thread: for a single target one costs more than it saves, while another one hashes."""
+
+    def __init__(self, work: t.Callable[[_Item], None]) -> None:
+        self.put = work
+
+    def finish(self) -> None:
+        """Nothing is left to do."""
+
+    def stop(self) -> None:
+        """Nothing is left to do."""
+
+
 class Writer:
-    """Writes every chunk to every target, each in a thread of its own.
+    """Writes every chunk to every target; several targets are written at once, each in a thread of its own.
 
     :param fresh: The targets read as zeroes already, so holes need not be written.
     """
@@ -68,7 +81,8 @@ class Writer:
     def __init__(self, targets: t.Sequence[Target], *, fresh: bool) -> None:
         self._targets = targets
         self._fresh = fresh
-        self._workers = [Worker(self._writing_to(target.sink)) for target in targets]
+        worker: t.Callable[[t.Callable[[_Item], None]], t.Union[_Inline, Worker[_Item]]] = _Inline if len(targets) == 1 else Worker
+        self._workers = [worker(self._writing_to(target.sink)) for target in targets]
 
     def put(self, offset: int, chunk: bytes) -> None:
         """Write a chunk.
