@@ -19,7 +19,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import GIB, in_gib
-from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
+from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Clock, Deadline
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription, ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume
@@ -40,7 +40,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.bootable.volumes.plugins.module_utils.openstack.session import Cloud
     from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import Volumes
 
-# For calls that the contract gives no job: creating an empty volume takes seconds.
+# For create, which the contract gives no job: an empty volume takes seconds.
 _QUICK = 300.0
 
 
@@ -63,9 +63,10 @@ class CinderDriver(VolumeDriver):
         "force_refill": {"type": "bool"},
     }
 
-    def __init__(self, cloud: t.Callable[[], Cloud], options: CinderOptions) -> None:
+    def __init__(self, cloud: t.Callable[[], Cloud], options: CinderOptions, *, clock: t.Optional[Clock] = None) -> None:
         self._cloud = cloud
         self._options = options
+        self._clock = clock
 
     @classmethod
     def from_options(cls, options: t.Mapping[str, t.Any], surroundings: Surroundings) -> CinderDriver:
@@ -134,7 +135,8 @@ class CinderDriver(VolumeDriver):
     # --- making and unmaking ---
 
     def create(self, request: Request, record: Record) -> Volume:
-        return self._one(request, Content(metadata=cinder_view.metadata_of(record)), self._quick_job())
+        job = Job(Deadline(_QUICK, clock=self._clock))
+        return self._one(request, Content(metadata=cinder_view.metadata_of(record)), job)
 
     def clone(self, origin: Volume, request: Request, record: Record, job: Job) -> Volume:
         made = self._one(request, Content(source_volume=origin.id), job)
@@ -209,10 +211,6 @@ class CinderDriver(VolumeDriver):
         if job.wait:
             kept = watch.until_done(kept, "finish")
         return Made(view(self._volumes.get(kept.id)), ADOPTED, time.monotonic() - started)
-
-    @staticmethod
-    def _quick_job() -> Job:
-        return Job(Deadline(_QUICK))
 
 
 def _is_raw(image: ImageDescription) -> bool:
