@@ -1,0 +1,21 @@
+# Copyright: The bootable.volumes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Prints what a project has in Cinder and Glance, in the services' own words, as JSON. OS_CLOUD says which project."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import openstack
+
+connection = openstack.connect()
+project = connection.current_project_id
+found = {
+    "volumes": connection.block_storage.get("/volumes/detail").json()["volumes"],
+    "snapshots": connection.block_storage.get("/snapshots/detail").json()["snapshots"],
+    "images": connection.image.get("/images", params={"owner": project}).json()["images"],
+}
+json.dump({name: sorted(things, key=lambda thing: thing["id"]) for name, things in found.items()}, sys.stdout)
