@@ -16,3 +16,6 @@ timeout = 600
 graceful_timeout = 3
 keepalive = 30
 control_socket_disable = True
+# Who asked what, and how long it took: also tells tests that a run wrote nothing.
+accesslog = os.environ["LAB_ACCESS_LOG"]
+access_log_format = '%(t)s "%(r)s" %(s)s %(B)s bytes %(M)s ms "%(a)s"'
