@@ -65,6 +65,6 @@ def check_digest(algorithm: str, digest: str, *, option: str = "image_checksum")
     :raises InvalidInput: it cannot be one of that algorithm.
     """
     length = hashlib.new(algorithm, usedforsecurity=False).digest_size * 2
-    if not re.match(r"[0-9a-fA-F]{%d}$" % length, digest):
+    if not re.fullmatch(r"[0-9a-fA-F]{%d}" % length, digest):
         raise InvalidInput("%s: a %s digest has %d hexadecimal digits; '%s' has not" % (option, algorithm, length, digest))
     return digest.lower()

@@ -89,10 +89,11 @@ class Inspection:
 
     def _decide(self, *, at_end: bool = False) -> None:
         head, self._head = bytes(self._head or b""), None
-        matching = {}
+        matching, errors = {}, {}
         for name, make in format_inspector.ALL_FORMATS.items():
             inspector = make()
-            if name != "raw" and _matches(inspector, head):
+            errors[name] = _eaten(inspector, head)
+            if name != "raw" and _matches(inspector):
                 matching[name] = inspector
         if self._declared == "raw" or self._declared == "vhd" and not matching.keys() - _PLAIN:
             # A fixed VHD is a raw disk with a footer; check_file looks for that.
@@ -103,15 +104,16 @@ class Inspection:
             raise self._mismatch(" and ".join(sorted(matching)) or "no disk image of a known format")
         if len(matching) > 1:
             raise self._refusal("its content is several formats at once: %s" % ", ".join(sorted(matching)))
+        if errors[self._declared]:
+            raise self._refusal("its structure makes no sense: %s" % errors[self._declared])
         self._inspector = matching[self._declared]
         if not at_end:
             self._check_if_complete()
 
     def _eat(self, chunk: bytes) -> None:
-        try:
-            self._inspector.eat_chunk(chunk)
-        except Exception as error:  # a parser over a stranger's bytes: whatever it stumbles over is a reason to refuse
-            raise self._refusal("its structure makes no sense: %s" % error) from error
+        error = _eaten(self._inspector, chunk)
+        if error:
+            raise self._refusal("its structure makes no sense: %s" % error)
         self._check_if_complete()
 
     def _check_if_complete(self) -> None:
@@ -126,7 +128,7 @@ class Inspection:
         except format_inspector.SafetyCheckFailed as error:
             reasons = ["%s (%s)" % (failure, name) for name, failure in sorted(error.failures.items())]
             raise self._refusal("; ".join(reasons)) from error
-        except Exception as error:  # as in _eat
+        except Exception as error:  # as in _eaten
             raise self._refusal("it is truncated or damaged: %s" % error) from error
 
     def _mismatch(self, found: str) -> UnsafeImage:
@@ -190,11 +192,20 @@ def _ask_qemu(path: str, declared: str, name: str, size: int, qemu: QemuImg) -> 
     return size
 
 
-def _matches(inspector: t.Any, head: bytes) -> bool:
+def _eaten(inspector: t.Any, chunk: bytes) -> t.Optional[Exception]:
+    """Feed an inspector. It is a parser over a stranger's bytes: whatever it stumbles over is a reason to refuse, not a bug."""
     try:
-        inspector.eat_chunk(head)
+        inspector.eat_chunk(chunk)
+    except Exception as error:
+        return error
+    return None
+
+
+def _matches(inspector: t.Any) -> bool:
+    """Whether the content bears the signs of a format, even if the rest of it makes no sense."""
+    try:
         return bool(inspector.format_match)
-    except Exception:  # as in _eat: it is not of this format, and there are the others to ask
+    except Exception:  # as in _eaten: too little came to know
         return False
 
 

@@ -20,6 +20,7 @@ class Site:
     :ivar cut_after: The connection is closed after so many bytes of an answer; None for never. ``cuts`` says how often.
     :ivar ranges: Whether it knows Range.
     :ivar length: Whether it tells how much will come.
+    :ivar login: Whether it asks who is there.
     """
 
     def __init__(self) -> None:
@@ -28,6 +29,7 @@ class Site:
         self.cuts = 1 << 30
         self.ranges = True
         self.length = True
+        self.login = False
         self.asked: t.List[t.Tuple[str, t.Optional[str]]] = []
         self.credentials: t.List[t.Optional[str]] = []
         self.url = ""
@@ -40,6 +42,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         wanted = self.headers.get("Range")
         self.site.asked.append((self.path, wanted))
         self.site.credentials.append(self.headers.get("Authorization"))
+        if self.site.login and not self.headers.get("Authorization"):
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="images"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         body = self.site.files.get(self.path.partition("?")[0])
         if body is None:
             self.send_error(404)
