@@ -48,13 +48,18 @@ class RawFile:
         """
         folder = folder or tempfile.gettempdir()
         try:
-            return cls(os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            try:
+                return cls(os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            except OSError as error:
+                if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+                    raise
+            fd, path = tempfile.mkstemp(prefix=".bootable-", dir=folder)  # such as NFS, which has no nameless files
+            os.unlink(path)
+            return cls(fd)
         except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
-                raise BackendError("no temporary file can be made in %s: %s" % (folder, error.strerror)) from error
-        fd, path = tempfile.mkstemp(prefix=".bootable-", dir=folder)  # such as NFS, which has no nameless files
-        os.unlink(path)
-        return cls(fd)
+            kind = files.no_room(error, 0) if error.errno == errno.ENOSPC else BackendError(
+                "no temporary file can be made in %s: %s" % (folder, error.strerror))
+            raise kind from error
 
     @property
     def path(self) -> str:
