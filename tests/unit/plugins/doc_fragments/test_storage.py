@@ -1,0 +1,62 @@
+# Copyright: The bootable.volumes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is documented of the storage option is what the drivers take."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+import yaml
+
+pytest.importorskip("cinderclient")
+
+from ansible_collections.bootable.volumes.plugins.doc_fragments import attributes, storage, storage_cinder, storage_file, waiting
+from ansible_collections.bootable.volumes.plugins.module_utils.module import waiting_spec
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder import CinderDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import VolumeDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file import FileDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.registry import storage_option
+
+KEYS = ("type", "elements", "choices", "default")
+
+
+def options(text: str) -> t.Dict[str, t.Any]:
+    """The options of a fragment."""
+    return t.cast(t.Dict[str, t.Any], yaml.safe_load(text)["options"])
+
+
+def told(spec: t.Mapping[str, t.Mapping[str, t.Any]]) -> t.Dict[str, t.Dict[str, t.Any]]:
+    """As much of options as both a specification and documentation have."""
+    return {name: {key: option[key] for key in KEYS if key in option} for name, option in spec.items()}
+
+
+@pytest.mark.parametrize("driver, fragment", [(CinderDriver, storage_cinder), (FileDriver, storage_file)])
+def test_a_fragment_says_what_its_driver_takes(driver: t.Type[VolumeDriver], fragment: t.Any) -> None:
+    assert told(options(fragment.ModuleDocFragment.DOCUMENTATION)) == told(driver.options)
+
+
+def test_the_storage_option_is_all_of_them() -> None:
+    documented = options(storage.ModuleDocFragment.DOCUMENTATION)["storage"]
+    spec = storage_option()["storage"]
+    assert (documented["type"], documented["default"]) == (spec["type"], spec["default"])
+    assert told(documented["suboptions"]) == told(spec["options"])
+
+
+def test_references_between_suboptions_are_whole() -> None:
+    text = storage.ModuleDocFragment.DOCUMENTATION
+    assert "O(storage.mountpoints)" in text and "O(mountpoint" not in text
+    assert "O(on_drift=" in text
+
+
+def test_waiting_is_what_modules_take() -> None:
+    assert told(options(waiting.ModuleDocFragment.DOCUMENTATION)) == told(waiting_spec())
+    assert told(options(waiting.ModuleDocFragment.TIMEOUT)) == told({"timeout": waiting_spec()["timeout"]})
+
+
+def test_every_module_has_check_and_diff_mode() -> None:
+    found = yaml.safe_load(attributes.ModuleDocFragment.DOCUMENTATION)["attributes"]
+    assert found["check_mode"]["support"] == found["diff_mode"]["support"] == "full"
+    assert found["action_group"]["membership"] == ["bootable.volumes.bootable"]
