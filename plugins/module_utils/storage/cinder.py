@@ -28,7 +28,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_cl
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_fill import Content, Filler
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_refill import refill
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_room import check_quotas
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_via import through_glance
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_via import Shared, through_glance
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import CinderOptions, view
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_watch import Watch
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import (
@@ -67,6 +67,7 @@ class CinderDriver(VolumeDriver):
         self._cloud = cloud
         self._options = options
         self._clock = clock
+        self._refilling = Shared()
 
     @classmethod
     def from_options(cls, options: t.Mapping[str, t.Any], surroundings: Surroundings) -> CinderDriver:
@@ -196,7 +197,7 @@ class CinderDriver(VolumeDriver):
         image = source.describe()
         if image.id is not None:
             return refill(self._volumes, volume, image.id, {}, self._options, job)
-        with through_glance(source, self._cloud().images, job) as via:
+        with self._refilling.through_glance(source, self._cloud().images, job) as via:
             return refill(self._volumes, volume, via.image.id, via.metadata, self._options, via.job)
 
     def adopt(self, source: ImageSource, volume: Volume, job: Job) -> Made:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import VolumesError
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import TimedOut, VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import in_gib
@@ -73,7 +73,7 @@ class Filler:
         first = self._patiently(requests[:1], content)
         seconds = self._clock.now() - started
         if not first.made:
-            rest = self.batch(requests[1:], content)
+            rest = self._too_late(requests[1:]) if self._job.deadline.remaining() <= 0 else self.batch(requests[1:], content)
             return self._filled(requests, [first, rest], "copy", "the first could not be filled, so there was none to clone from")
         if fan_out == "auto" and content.raw and not first.downloading:
             rest = self.batch(requests[1:], content)
@@ -95,6 +95,11 @@ class Filler:
         waiting = Filler(self._volumes, self._options, replace(self._job, wait=True))
         waiting._claims = self._claims
         return waiting.batch(requests, content)
+
+    def _too_late(self, requests: t.Sequence[Request]) -> Batch:
+        """Volumes that are not even begun, since nobody could wait for them."""
+        error = TimedOut("it was not begun, because the time of %d s was over; run the task again, or raise timeout" % self._job.deadline.seconds)
+        return Batch({}, {request.name: error for request in requests})
 
     @staticmethod
     def _filled(requests: t.Sequence[Request], batches: t.Sequence[Batch], method: str, reason: str) -> Filled:

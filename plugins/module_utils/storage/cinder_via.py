@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 import typing as t
 from dataclasses import dataclass, replace
@@ -104,6 +105,39 @@ def through_glance(source: ImageSource, images: Images, job: Job) -> t.Iterator[
     finally:
         if kept is None:
             via.kept = not _delete(images, image.id)
+
+
+class Shared:
+    """One private image for several volumes that are refilled from the same source by several threads.
+
+    The first one makes the image, those that come while it is there use it, and the last one to leave deletes it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._open = contextlib.ExitStack()
+        self._via: t.Optional[Via] = None
+        self._source: t.Optional[ImageSource] = None
+
+    @contextlib.contextmanager
+    def through_glance(self, source: ImageSource, images: Images, job: Job) -> t.Iterator[Via]:
+        """As the function of that name."""
+        with self._lock:
+            if self._via is not None and self._source is not source:
+                raise ValueError("one source at a time")
+            if self._via is None:
+                self._via, self._source = self._open.enter_context(through_glance(source, images, job)), source
+            self._users += 1
+            via = self._via
+        try:
+            yield via
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    self._via = None
+                    self._open.close()
 
 
 def _verified(source: ImageSource, job: Job) -> t.Iterator[bytes]:

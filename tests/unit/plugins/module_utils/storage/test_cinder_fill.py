@@ -157,6 +157,14 @@ def test_out_of_time_nothing_is_undone(cloud: FakeCloud) -> None:
     assert details["unfinished"]["web-1"]["status"] == "creating"
 
 
+def test_out_of_time_nothing_more_is_begun(cloud: FakeCloud) -> None:
+    cloud.cinder.seconds = 100.0
+    filled = fill(cloud, "clone", seconds=10.0)
+    assert [volume["name"] for volume in cloud.cinder.volumes.values()] == ["web-1"]
+    assert all(isinstance(error, TimedOut) for error in filled.errors.values()) and len(filled.errors) == 5
+    assert "not begun" in str(filled.errors["web-2"])
+
+
 def test_a_lost_answer_makes_no_second_volume(cloud: FakeCloud) -> None:
     cloud.cinder.unanswered = {"web-3"}
     filled = fill(cloud, "copy")

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 import typing as t
 
 import pytest
@@ -138,6 +139,24 @@ def test_an_existing_volume_is_refilled_from_a_file(cloud: FakeCloud, source: Lo
     made = driver(cloud).refill(source, first, cloud.job())
     assert made.volume.record == first.record
     assert cloud.glance.images == {}
+
+
+def test_several_are_refilled_through_one_image(cloud: FakeCloud, source: LocalImage) -> None:
+    cinder = driver(cloud)
+    volumes = [made.volume for made in fill(cloud, source).made]
+    cloud.glance.sent.clear()
+    cloud.cinder.interrupt = lambda request: time.sleep(0.001)
+    cinder.copy_image(source, volumes, cloud.job(), fresh=False)
+    assert [line.split()[0] for line in cloud.glance.writes()] == ["POST", "PUT", "DELETE"]
+    cinder.refill(source, volumes[0], cloud.job())
+    assert cloud.glance.images == {}
+
+
+def test_one_source_at_a_time(cloud: FakeCloud, source: LocalImage, tmp_path: t.Any) -> None:
+    shared = cinder_via.Shared()
+    with shared.through_glance(source, cloud.images, cloud.job()):
+        with pytest.raises(ValueError), shared.through_glance(LocalImage(str(tmp_path / "debian.raw")), cloud.images, cloud.job()):
+            pass
 
 
 def test_a_source_that_breaks_off_for_good(cloud: FakeCloud, source: LocalImage, monkeypatch: pytest.MonkeyPatch) -> None:
