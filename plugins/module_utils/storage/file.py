@@ -119,7 +119,7 @@ class FileDriver(VolumeDriver):
         check_name(name)
         self.layout.verify()
         everything = [each for each in (place.look() for place in self.layout.places(name)) if each]
-        left = {each.sidecar.moved_from[0] for each in everything if each.sidecar.moved_from}
+        left = {each.sidecar.moved_from[0] for each in everything if each.sidecar.moved_from and not each.promised}
         whole = [each for each in everything if not each.promised and each.path not in left]
         if len(whole) > 1:
             raise Ambiguous("%d volumes are called %s: %s; rename or remove all but one" % (
@@ -208,7 +208,7 @@ class FileDriver(VolumeDriver):
             return  # the plan will refuse it
         if found is None:
             return
-        if found.sidecar.moved_from:
+        if found.sidecar.moved_from and not found.promised:
             self.leave(found)
         for place in places:
             if place.mountpoint != found.place.mountpoint and not os.path.lexists(place.data):

@@ -126,7 +126,7 @@ class Place:
         :returns: The path at which to write it; nothing is there yet.
         """
         self.abandon()
-        replace(sidecar, inode=None).save(self.promise)
+        replace(sidecar, inode=None, moved_from=None).save(self.promise)
         return self.partial
 
     def publish(self, sidecar: Sidecar, *, file: t.Optional[str] = None) -> None:

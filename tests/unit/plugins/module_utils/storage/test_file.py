@@ -27,18 +27,8 @@ from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_side
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, READY, Record
 from ansible_collections.bootable.volumes.tests.unit.fakes.disks import qcow2, raw_disk
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import BytesImage, Ear, NoCommands, make_job, surroundings
+from ansible_collections.bootable.volumes.tests.unit.fakes.volumes import make_driver, names_in, whole
 from ansible_collections.bootable.volumes.tests.unit.plugins.module_utils.storage.contract import BLANK, DriverContract
-
-
-def make_driver(*mountpoints: pathlib.Path, check: bool = False, runner: t.Any = None, **options: t.Any) -> FileDriver:
-    """A file driver on plain folders."""
-    given = dict({"mountpoints": [str(path) for path in mountpoints], "allow_unmounted": True}, **options)
-    return FileDriver.from_options(given, surroundings(runner, check=check))
-
-
-def names_in(folder: pathlib.Path) -> t.List[str]:
-    """Everything that is there, hidden or not."""
-    return sorted(os.listdir(folder))
 
 
 # One whose bytes are the file's, one that grows in place, and one that has to be made anew to grow.
@@ -58,7 +48,7 @@ class TestContract(DriverContract):
         yield
         for place in (one, two):
             volumes = [name for name in names_in(place) if not name.startswith(".")]
-            assert names_in(place) == sorted(volumes + [".%s.volume.json" % name for name in volumes])
+            assert names_in(place) == whole(*volumes)
 
 
 # --- options ---
@@ -292,7 +282,7 @@ def test_a_refused_refill_leaves_the_old_content(one: pathlib.Path) -> None:
             driver.refill(BytesImage(raw_disk(MIB), checksums={"md5": "0" * 32}), made.volume, make_job())
     assert driver.find("v") == made.volume
     assert (one / "v").read_bytes() == raw_disk().ljust(8 * MIB, b"\0")
-    assert names_in(one) == [".v.volume.json", "v"]
+    assert names_in(one) == whole("v")
 
 
 def test_one_that_fails_does_not_keep_the_others(one: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,7 +299,7 @@ def test_one_that_fails_does_not_keep_the_others(one: pathlib.Path, monkeypatch:
         filled = driver.fill_new(BytesImage(raw_disk()), [Request(name, 8 * MIB) for name in "abc"], "auto", make_job())
     assert [made.volume.name for made in filled.made] == ["a", "c"]
     assert [(name, str(error)) for name, error in filled.errors.items()] == [("b", "full")]
-    assert names_in(one) == [".a.volume.json", ".c.volume.json", "a", "c"]
+    assert names_in(one) == whole("a", "c")
 
 
 def test_the_size_follows_the_image_unless_it_was_asked_for(one: pathlib.Path) -> None:
@@ -405,7 +395,7 @@ def test_a_second_run_waits_and_then_finds_the_volume(one: pathlib.Path) -> None
         first.create(Request("v", MIB), BLANK)
     with second.exclusive(["v"], make_job()):
         assert second.find("v") is not None
-    assert names_in(one) == [".v.volume.json", "v"]
+    assert names_in(one) == whole("v")
 
 
 def test_a_half_done_volume_is_filled_with_what_is_wanted_now(one: pathlib.Path) -> None:
@@ -416,7 +406,7 @@ def test_a_half_done_volume_is_filled_with_what_is_wanted_now(one: pathlib.Path)
     with driver.exclusive(["v"], make_job()):
         made = driver.adopt(BytesImage(raw_disk()), t.cast(Volume, driver.find("v")), make_job())
     assert (made.how, made.volume.size, made.volume.details["format"]) == ("adopted", 4 * MIB, "raw")
-    assert names_in(one) == [".v.volume.json", "v"]
+    assert names_in(one) == whole("v")
 
 
 def test_a_half_done_volume_can_be_removed(one: pathlib.Path) -> None:
