@@ -46,6 +46,20 @@ system_python() {
     die "Python 3.11 or newer is needed (Debian 12, Ubuntu 24.04 or later); found: $(python3 --version 2>&1)"
 }
 
+# install_quietly PACKAGE...: installs, and starts no service: the lab runs its own processes on its own ports. In a
+# subshell, since it sets a trap. A policy that the machine has already stays as it is.
+install_quietly() {
+    local policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | "${AS_ROOT[@]}" tee "$policy"
+        "${AS_ROOT[@]}" chmod 755 "$policy"
+        # shellcheck disable=SC2064
+        trap "${AS_ROOT[*]} rm -f $policy" EXIT
+    fi
+    "${AS_ROOT[@]}" apt-get update -qq
+    "${AS_ROOT[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+}
+
 # ensure_packages PACKAGE...: installs those that are missing; asks the registry only then.
 ensure_packages() {
     local missing=() package
@@ -56,12 +70,7 @@ ensure_packages() {
     command -v apt-get >/dev/null || die "apt-get is needed to install: ${missing[*]}"
     printf 'installing %d system packages: %s\n' ${#missing[@]} "${missing[*]}"
     mkdir -p "$CACHE"
-    {
-        "${AS_ROOT[@]}" apt-get update -qq
-        # A policy that says "do not start": the lab runs its own processes on its own ports.
-        "${AS_ROOT[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
-            apt-get install -y -qq --no-install-recommends "${missing[@]}"
-    } >"$CACHE/apt.log" 2>&1 || { tail -20 "$CACHE/apt.log" >&2; die "apt-get failed; the whole log is $CACHE/apt.log"; }
+    (install_quietly "${missing[@]}") >"$CACHE/apt.log" 2>&1 || { tail -20 "$CACHE/apt.log" >&2; die "apt-get failed; the whole log is $CACHE/apt.log"; }
 }
 
 # ensure_pip VENV REQUIREMENTS...: a virtual environment that holds the requirement files, made anew when they change.
