@@ -67,9 +67,9 @@ options:
     default: public
     aliases: [endpoint_type]
 requirements:
-  - openstacksdk >= 4.0 (to reach a cloud)
-  - python-cinderclient >= 9.6 (for volumes in Cinder)
-  - python-glanceclient >= 4.7 (for images in Glance)
+  - openstacksdk >= 1.0 (to reach a cloud)
+  - python-cinderclient >= 9.1 (for volumes in Cinder)
+  - python-glanceclient >= 4.1 (for images in Glance)
 notes:
   - The Python libraries are needed on the host where the module runs, and only if the task reaches a cloud.
 """

@@ -22,7 +22,7 @@ def _part(text: str) -> str:
 class ModuleDocFragment:
     """Where volumes live."""
 
-    DOCUMENTATION = r"""
+    DOCUMENTATION: str = r"""
 options:
   storage:
     description:

@@ -15,12 +15,12 @@ options:
   volume_type:
     description:
       - The volume type, by name or ID. By default Cinder's own default.
-      - An existing volume of another type is drift that only O(on_drift=replace) mends.
+      - An existing volume of another type is drift that only O(bootable.volumes.volume_from_image#module:on_drift=replace) mends.
     type: str
   availability_zone:
     description:
       - The availability zone. By default Cinder's own default.
-      - An existing volume in another zone is drift that only O(on_drift=replace) mends.
+      - An existing volume in another zone is drift that only O(bootable.volumes.volume_from_image#module:on_drift=replace) mends.
     type: str
   description:
     description:
@@ -37,7 +37,7 @@ options:
     type: bool
   force_refill:
     description:
-      - Let O(on_drift=refill) refill volumes even on Cinder before 24 (2024.1).
+      - Let O(bootable.volumes.volume_from_image#module:on_drift=refill) refill volumes even on Cinder before 24 (2024.1).
       - There old data can remain in a refilled volume, and a failure can leave it in status C(downloading) for ever.
     type: bool
 """

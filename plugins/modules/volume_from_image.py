@@ -62,7 +62,7 @@ options:
       - How several new volumes get their content.
       - V(copy) writes the image to each of them.
       - V(clone) fills one and lets the back end clone the others from it.
-      - V(auto) finds out which is faster, and says why in RV(fan_out.reason).
+      - V(auto) finds out which is faster, and says why in RV(fan_out).
     type: str
     choices: [auto, copy, clone]
     default: auto

@@ -48,7 +48,7 @@ def test_the_storage_option_is_all_of_them() -> None:
 def test_references_between_suboptions_are_whole() -> None:
     text = storage.ModuleDocFragment.DOCUMENTATION
     assert "O(storage.mountpoints)" in text and "O(mountpoint" not in text
-    assert "O(on_drift=" in text
+    assert "#module:on_drift=" in text
 
 
 def test_waiting_is_what_modules_take() -> None:
