@@ -239,6 +239,16 @@ def test_every_requirement_has_a_lower_bound_and_nothing_else() -> None:
         assert re.fullmatch(r"[A-Za-z0-9._-]+>=[0-9]+(\.[0-9]+)*", line), line
 
 
+def test_documentation_names_the_same_bounds() -> None:
+    bounds = dict(line.split(">=") for line in requirements(ROOT / "requirements.txt"))
+    text = "".join(path.read_text() for path in [*MODULES, *(ROOT / "plugins" / "doc_fragments").glob("*.py")])
+    named = re.findall(r"^  - ([\w.-]+) >= ([\w.]+)", text, re.MULTILINE)
+    assert named
+    for library, bound in named:
+        if library in bounds:
+            assert bounds[library] == bound, library
+
+
 def test_the_execution_environment_installs_what_the_modules_need() -> None:
     environment = yaml.safe_load((ROOT / "meta" / "execution-environment.yml").read_text())
     assert environment["dependencies"] == {"python": "requirements.txt", "system": "bindep.txt"}
