@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import abc
+import functools
 import hashlib
 import os
 import re
 import typing as t
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput
+from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription, ImageSource
 
 FORMATS = ("raw", "qcow2", "vhd", "vhdx", "vmdk", "vdi")
 
@@ -26,6 +29,31 @@ _BY_ENDING = {
 
 # Those that an image may be known by; MD5 and SHA-1 because Glance and many mirrors have nothing better.
 ALGORITHMS = ("sha512", "sha384", "sha256", "sha224", "sha1", "md5")
+
+
+class DeclaredImage(ImageSource):
+    """An image of which its user says what it is.
+
+    :param where: A path or an address.
+    :param checksum: As the user gave it, or None.
+    :param declared_format: Else the ending of the name tells.
+    """
+
+    def __init__(self, where: str, *, checksum: t.Optional[str] = None, declared_format: t.Optional[str] = None) -> None:
+        self._where = where
+        self._checksum = checksum
+        self._declared_format = declared_format
+
+    def describe(self) -> ImageDescription:
+        return self._description
+
+    @functools.cached_property
+    def _description(self) -> ImageDescription:
+        return self._describe()
+
+    @abc.abstractmethod
+    def _describe(self) -> ImageDescription:
+        """Find out; called once."""
 
 
 def format_of(name: str, declared: t.Optional[str], *, option: str = "image_format") -> str:

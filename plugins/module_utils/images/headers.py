@@ -43,6 +43,14 @@ def virtual_size(read: Read, format: str, stored: int) -> int:
     return size
 
 
+def expected_size(read: Read, format: str, stored: int) -> t.Optional[int]:
+    """``virtual_size`` for planning: None where the head tells nothing, for bad content is refused when it is inspected."""
+    try:
+        return virtual_size(read, format, stored)
+    except UnsafeImage:
+        return None
+
+
 def check(read: Read, format: str, stored: int) -> int:
     """``virtual_size``, after looking for everything that makes an image unsafe or incomplete.
 

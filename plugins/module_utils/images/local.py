@@ -6,47 +6,33 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 import stat
 import typing as t
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, NotFound, UnsafeImage
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import MIB
-from ansible_collections.bootable.volumes.plugins.module_utils.images import headers
-from ansible_collections.bootable.volumes.plugins.module_utils.images.declared import check_digest, format_of, split_checksum
-from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ByteStream, ImageDescription, ImageSource
+from ansible_collections.bootable.volumes.plugins.module_utils.images.declared import DeclaredImage, check_digest, format_of, split_checksum
+from ansible_collections.bootable.volumes.plugins.module_utils.images.headers import expected_size
+from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ByteStream, ImageDescription
 
 
-class LocalImage(ImageSource):
-    """An image file.
+class LocalImage(DeclaredImage):
+    """An image file. Without a given checksum it is known by its SHA-256, for which it is read once."""
 
-    :param checksum: ``algorithm:digest`` that it must have. Without it the image is known by its SHA-256, read once.
-    :param declared_format: Else the ending of the name tells.
-    """
-
-    def __init__(self, path: str, *, checksum: t.Optional[str] = None, declared_format: t.Optional[str] = None) -> None:
-        self._path = path
-        self._checksum = checksum
-        self._declared_format = declared_format
-
-    def describe(self) -> ImageDescription:
-        return self._description
-
-    @functools.cached_property
-    def _description(self) -> ImageDescription:
-        format = format_of(self._path, self._declared_format)
+    def _describe(self) -> ImageDescription:
+        format = format_of(self._where, self._declared_format)
         algorithm, digest = split_checksum(self._checksum) if self._checksum else ("sha256", None)
         with self._open() as file:
             size = os.fstat(file.fileno()).st_size
             promised = check_digest(algorithm, digest) if digest else _sha256(file)
             return ImageDescription(
-                name=self._path,
+                name=self._where,
                 origin="file",
                 format=format,
                 size=size,
-                virtual_size=_virtual_size(file, format, size),
+                virtual_size=expected_size(lambda offset, length: _pread(file, offset, length), format, size),
                 checksums={algorithm: promised},
             )
 
@@ -57,14 +43,14 @@ class LocalImage(ImageSource):
 
     def _open(self) -> t.BinaryIO:
         try:
-            file = t.cast(t.BinaryIO, open(self._path, "rb", buffering=0))
+            file = t.cast(t.BinaryIO, open(self._where, "rb", buffering=0))
         except FileNotFoundError:
-            raise NotFound("there is no image file %s on the host where the module runs" % self._path) from None
+            raise NotFound("there is no image file %s on the host where the module runs" % self._where) from None
         except OSError as error:
-            raise BackendError("the image file %s cannot be read: %s" % (self._path, error.strerror)) from error
+            raise BackendError("the image file %s cannot be read: %s" % (self._where, error.strerror)) from error
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             file.close()
-            raise InvalidInput("the image file %s is not a regular file" % self._path)
+            raise InvalidInput("the image file %s is not a regular file" % self._where)
         return file
 
 
@@ -93,9 +79,8 @@ def _sha256(file: t.BinaryIO) -> str:
         digest.update(view[:count])
 
 
-def _virtual_size(file: t.BinaryIO, format: str, size: int) -> t.Optional[int]:
-    """For planning only; content that makes no sense is refused when it is inspected."""
+def _pread(file: t.BinaryIO, offset: int, length: int) -> bytes:
     try:
-        return headers.virtual_size(lambda offset, length: os.pread(file.fileno(), length, offset), format, size)
-    except (UnsafeImage, OSError, OverflowError):
-        return None
+        return os.pread(file.fileno(), length, offset)
+    except (OSError, OverflowError):
+        return b""  # an offset beyond what files can have: nothing is there

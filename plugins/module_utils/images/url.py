@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import functools
 import http.client
 import os
 import re
@@ -16,11 +15,11 @@ import urllib.parse
 
 from ansible.module_utils.urls import open_url
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, NotFound, UnsafeImage
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import KIB, MIB
-from ansible_collections.bootable.volumes.plugins.module_utils.images import headers
-from ansible_collections.bootable.volumes.plugins.module_utils.images.declared import check_digest, format_of, split_checksum
-from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ByteStream, ImageDescription, ImageSource
+from ansible_collections.bootable.volumes.plugins.module_utils.images.declared import DeclaredImage, check_digest, format_of, split_checksum
+from ansible_collections.bootable.volumes.plugins.module_utils.images.headers import expected_size
+from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ByteStream, ImageDescription
 
 # Seconds without a byte after which a connection counts as cut.
 SILENCE = 60
@@ -33,26 +32,16 @@ _GNU_LINE = re.compile(r"^(?P<digest>[0-9a-fA-F]{32,128})\s+\*?(?P<name>.+)$")
 _BSD_LINE = re.compile(r"^\w+\s?\((?P<name>.+)\)\s?=\s?(?P<digest>[0-9a-fA-F]{32,128})$")
 
 
-class UrlImage(ImageSource):
-    """An image at an address.
+class UrlImage(DeclaredImage):
+    """An image at an address, which may carry credentials; they are used and never shown.
 
-    :param url: May carry credentials; they are used and never shown.
-    :param checksum: ``algorithm:digest`` or ``algorithm:address of a checksum file``. Mandatory: what a server answers is nobody's word.
-    :param declared_format: Else the ending of the address' path tells.
+    The checksum is ``algorithm:digest`` or ``algorithm:address of a checksum file``, and is mandatory: what a server answers
+    is nobody's word.
     """
 
-    def __init__(self, url: str, *, checksum: t.Optional[str], declared_format: t.Optional[str] = None) -> None:
-        self._url = url
-        self._checksum = checksum
-        self._declared_format = declared_format
-
-    def describe(self) -> ImageDescription:
-        return self._description
-
-    @functools.cached_property
-    def _description(self) -> ImageDescription:
-        name = shown(_checked(self._url, "image_url"))
-        file = os.path.basename(urllib.parse.unquote(urllib.parse.urlsplit(self._url).path))
+    def _describe(self) -> ImageDescription:
+        name = shown(_checked(self._where, "image_url"))
+        file = os.path.basename(urllib.parse.unquote(urllib.parse.urlsplit(self._where).path))
         format = format_of(file, self._declared_format)
         if not self._checksum:
             raise InvalidInput("image_checksum is needed with image_url: <algorithm>:<digest>, or <algorithm>:<address of a checksum file>")
@@ -64,21 +53,21 @@ class UrlImage(ImageSource):
             origin="url",
             format=format,
             size=size,
-            virtual_size=_virtual_size(head, format, size),
+            virtual_size=expected_size(lambda offset, length: head[offset:offset + length], format, size or 0),
             checksums={algorithm: check_digest(algorithm, digest)},
         )
 
     def open(self, offset: int = 0) -> ByteStream:
-        response = _request(self._url, {"Range": "bytes=%d-" % offset} if offset else {})
+        response = _request(self._where, {"Range": "bytes=%d-" % offset} if offset else {})
         if offset and not (response.getheader("Content-Range") or "").startswith("bytes %d-" % offset):
             response.close()
-            raise BackendError("%s cannot be read on from byte %d: the server knows no ranges" % (shown(self._url), offset))
-        return _HttpStream(response, shown(self._url))
+            raise BackendError("%s cannot be read on from byte %d: the server knows no ranges" % (shown(self._where), offset))
+        return _HttpStream(response, shown(self._where))
 
     def _peek(self) -> t.Tuple[bytes, t.Optional[int]]:
         """The first bytes, and the size of the whole."""
-        response = _request(self._url, {"Range": "bytes=0-%d" % (_PEEK - 1)})
-        with _HttpStream(response, shown(self._url)) as stream:
+        response = _request(self._where, {"Range": "bytes=0-%d" % (_PEEK - 1)})
+        with _HttpStream(response, shown(self._where)) as stream:
             whole = response.getheader("Content-Range", "").rpartition("/")[2] if response.status == 206 else response.getheader("Content-Length", "")
             return stream.read(_PEEK), int(whole) if whole.isdigit() else None
 
@@ -139,11 +128,3 @@ def _request(url: str, fields: t.Mapping[str, str]) -> t.Any:
         raise BackendError("%s cannot be reached: %s" % (shown(url), getattr(error.reason, "strerror", None) or type(error.reason).__name__)) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise BackendError("%s cannot be reached: %s" % (shown(url), getattr(error, "strerror", None) or type(error).__name__)) from None
-
-
-def _virtual_size(head: bytes, format: str, size: t.Optional[int]) -> t.Optional[int]:
-    """For planning only; content that makes no sense is refused when it is inspected."""
-    try:
-        return headers.virtual_size(lambda offset, length: head[offset:offset + length], format, size or 0)
-    except UnsafeImage:
-        return None
