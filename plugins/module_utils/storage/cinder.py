@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import time
 import typing as t
+from dataclasses import replace
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InUse, InvalidInput
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
@@ -28,11 +29,11 @@ from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_cl
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_fill import Content, Filler
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_refill import refill
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_room import check_quotas
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_via import Shared, through_glance
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_via import Shared, ready, sweep, through_glance
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import CinderOptions, view
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_watch import Watch
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import (
-    ADOPTED, WORKING, Capabilities, Difference, Filled, Made, Request, Surroundings, Volume, VolumeDriver,
+    ADOPTED, HALF_DONE, WORKING, Capabilities, Difference, Filled, Made, Request, Surroundings, Volume, VolumeDriver,
 )
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import Record
 
@@ -181,10 +182,13 @@ class CinderDriver(VolumeDriver):
         image = source.describe()
         if image.id is not None:
             return Filler(self._volumes, self._options, job).fill(requests, Content(image=image.id, raw=_is_raw(image)), fan_out)
-        with through_glance(source, self._cloud().images, job) as via:
+        with through_glance(source, self._cloud(), job) as via:
             content = Content(image=via.image.id, raw=_is_raw(image), metadata=via.metadata)
             filled = Filler(self._volumes, self._options, via.job).fill(via.fitted(requests), content, fan_out)
-        return via.told(filled)
+        done = run_all(lambda made: replace(made, volume=ready(self._volumes, made.volume)), filled.made, at_once=job.at_once)
+        return via.told(replace(
+            filled, made=tuple(made for dummy, made in done[0]),
+            errors=dict(filled.errors, **{made.volume.name: error for made, error in done[1]})))
 
     def copy_image(self, source: ImageSource, volumes: t.Sequence[Volume], job: Job, *, fresh: bool) -> None:
         troubles = run_all(lambda volume: self.refill(source, volume, job), volumes, at_once=job.at_once)[1]
@@ -197,21 +201,30 @@ class CinderDriver(VolumeDriver):
         image = source.describe()
         if image.id is not None:
             return refill(self._volumes, volume, image.id, {}, self._options, job)
-        with self._refilling.through_glance(source, self._cloud().images, job) as via:
-            return refill(self._volumes, volume, via.image.id, via.metadata, self._options, via.job)
+        with self._refilling.through_glance(source, self._cloud(), job) as via:
+            made = refill(self._volumes, volume, via.image.id, via.metadata, self._options, via.job)
+        return replace(made, volume=via.noted(ready(self._volumes, made.volume)))
 
     def adopt(self, source: ImageSource, volume: Volume, job: Job) -> Made:
         started = time.monotonic()
-        if volume.state != WORKING:
-            made = self.refill(source, volume, job)
-            return Made(made.volume, ADOPTED, made.seconds)
+        now = self._volumes.get(self._take_over(volume, job) if volume.state == WORKING else volume.id)
+        adopted = view(now)
+        if adopted.state == HALF_DONE and cinder_view.is_filled_via(now):
+            sweep(self._cloud())
+            adopted = ready(self._volumes, adopted)
+        elif adopted.state == HALF_DONE:
+            adopted = self.refill(source, adopted, job).volume
+        return Made(adopted, ADOPTED, time.monotonic() - started)
+
+    def _take_over(self, volume: Volume, job: Job) -> str:
+        """Wait for what Cinder, or another run, is at; the id of the volume that stays."""
         kept, strays = Claims(self._volumes, job).take_over(volume.name)
         watch = Watch(self._volumes, job)
         if strays:
             watch.remove(strays)
         if job.wait:
-            kept = watch.until_done(kept, "finish")
-        return Made(view(self._volumes.get(kept.id)), ADOPTED, time.monotonic() - started)
+            watch.until_done(kept, "finish")
+        return kept.id
 
 
 def _is_raw(image: ImageDescription) -> bool:

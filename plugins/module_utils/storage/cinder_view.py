@@ -15,7 +15,7 @@
     The id of the private image through which the bytes came. When Cinder names another image, somebody has refilled
     the volume since, and all these keys are stale.
 ``bootable_state``
-    ``filling`` while a volume is being filled in several steps.
+    ``filling`` while a volume is being filled in several steps, and until the private image is gone.
 ``bootable_claim``
     The run that is making the volume: storage/cinder_claims.py.
 """
@@ -37,8 +37,8 @@ YIELDED = "yielded"
 
 _ORIGIN, _CHECKSUM, _NAME, _ID = (PREFIX + "image_" + each for each in ("origin", "checksum", "name", "id"))
 VIA = PREFIX + "image_via"
-_STATE = PREFIX + "state"
-RECORD_KEYS = (_ORIGIN, _CHECKSUM, _NAME, _ID, VIA, _STATE)
+STATE = PREFIX + "state"
+RECORD_KEYS = (_ORIGIN, _CHECKSUM, _NAME, _ID, VIA, STATE)
 
 # The longest value that Cinder keeps, in characters.
 _LONGEST_VALUE = 255
@@ -84,6 +84,11 @@ def was_downloaded(volume: CinderVolume) -> bool:
     return volume.status == "downloading" or "signature_verified" in volume.image
 
 
+def is_filled_via(volume: CinderVolume) -> bool:
+    """Whether it holds what came by way of a private image; no byte is missing, whatever its state says."""
+    return VIA in volume.metadata and volume.image.get("image_id") == volume.metadata[VIA]
+
+
 def claim_of(volume: CinderVolume) -> t.Optional[str]:
     """The run that is making the volume; None once that is settled."""
     return volume.metadata.get(CLAIM)
@@ -122,13 +127,13 @@ def state_of(volume: CinderVolume) -> str:
         return BROKEN
     if is_busy(volume) or claim_of(volume):
         return WORKING
-    return HALF_DONE if volume.metadata.get(_STATE) == FILLING else AVAILABLE
+    return HALF_DONE if volume.metadata.get(STATE) == FILLING else AVAILABLE
 
 
 def record_in(volume: CinderVolume) -> t.Optional[Record]:
     """What the volume remembers of its content; None if nothing is known."""
     ours, theirs = volume.metadata, volume.image
-    filling = is_busy(volume) and volume.status in ("creating", "downloading") or ours.get(_STATE) == FILLING
+    filling = is_busy(volume) and volume.status in ("creating", "downloading") or ours.get(STATE) == FILLING
     state = FILLING if filling else READY
     if _ORIGIN in ours and (VIA not in ours or theirs.get("image_id") in (None, ours[VIA])):
         return Record(
@@ -153,7 +158,7 @@ def metadata_of(record: Record, via: t.Optional[str] = None) -> t.Dict[str, str]
         _NAME: record.image_name,
         _ID: record.image_id,
         VIA: via,
-        _STATE: FILLING if record.state == FILLING else None,
+        STATE: FILLING if record.state == FILLING else None,
     }
     return {key: value[:_LONGEST_VALUE] for key, value in found.items() if value}
 

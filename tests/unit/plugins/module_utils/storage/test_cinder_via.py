@@ -16,11 +16,13 @@ pytest.importorskip("oslo_utils")
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, IntegrityError, InvalidInput, UnsafeImage
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import GIB
+from ansible_collections.bootable.volumes.plugins.module_utils.host import liveness
 from ansible_collections.bootable.volumes.plugins.module_utils.images.local import LocalImage
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import Wish
 from ansible_collections.bootable.volumes.plugins.module_utils.storage import cinder_via
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder import CinderDriver
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import CinderOptions
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import Filled, Request
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import VIA, CinderOptions
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import AVAILABLE, HALF_DONE, WORKING, Filled, Request, Volume
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import READY, Record
 from ansible_collections.bootable.volumes.tests.unit.fakes.cloud import FakeCloud
 
@@ -61,7 +63,7 @@ def test_a_file_becomes_volumes_and_no_image_is_left(cloud: FakeCloud, source: L
 
 
 def test_the_image_is_private_and_marked(cloud: FakeCloud, source: LocalImage) -> None:
-    with cinder_via.through_glance(source, cloud.images, cloud.job()) as via:
+    with cinder_via.through_glance(source, t.cast(t.Any, cloud), cloud.job()) as via:
         (image,) = cloud.glance.images.values()
         assert image["id"] == via.image.id
         assert (image["visibility"], image["tags"], image["name"]) == ("private", [cinder_via.TAG], "bootable.volumes: debian.raw")
@@ -109,9 +111,24 @@ def test_an_image_that_volumes_depend_on_is_kept_and_used_again(cloud: FakeCloud
     assert filled.made[0].volume.details["kept_image"] == image_id
 
 
+@pytest.mark.parametrize("gone", ["swept by us", "swept by another run"])
+def test_a_kept_image_that_nothing_depends_on_any_more(cloud: FakeCloud, source: LocalImage, gone: str) -> None:
+    expires = "1000" if gone == "swept by us" else "9999999999"
+    kept = cloud.glance.add("kept", DATA, tags=[cinder_via.TAG], **{
+        cinder_via.SOURCE: "sha256:" + DIGEST, cinder_via.EXPIRES: expires, cinder_via.KEPT: "yes"})
+
+    def sweep(request: t.Any) -> None:
+        if request.method == "PATCH":
+            cloud.glance.images.pop(kept, None)
+
+    cloud.glance.interrupt = sweep
+    filled = fill(cloud, source)
+    assert not filled.errors and cloud.glance.images == {}
+
+
 def test_an_image_of_a_live_run_is_left_alone(cloud: FakeCloud, source: LocalImage) -> None:
-    with cinder_via.through_glance(source, cloud.images, cloud.job()) as first:
-        with cinder_via.through_glance(source, cloud.images, cloud.job()) as second:
+    with cinder_via.through_glance(source, t.cast(t.Any, cloud), cloud.job()) as first:
+        with cinder_via.through_glance(source, t.cast(t.Any, cloud), cloud.job()) as second:
             assert first.image.id != second.image.id
         assert list(cloud.glance.images) == [first.image.id]
 
@@ -123,6 +140,79 @@ def test_what_killed_runs_left_is_swept_away_after_their_deadline(cloud: FakeClo
     fill(cloud, source)
     assert old not in cloud.glance.images
     assert set(cloud.glance.images) == {strange, others}
+
+
+@pytest.mark.parametrize("status", ["active", "queued"])
+def test_what_a_run_on_this_host_left_goes_at_once(cloud: FakeCloud, source: LocalImage, status: str) -> None:
+    boot, namespace, pid, began = liveness.signature().split("/")
+    dead = "/".join((boot, namespace, pid, str(int(began) - 1)))
+    for name, owner in (("dead", dead), ("alive", liveness.signature()), ("elsewhere", "b/1/2/3")):
+        cloud.glance.add(name, status=status, tags=[cinder_via.TAG], **{cinder_via.OWNER: owner, cinder_via.EXPIRES: "9999999999"})
+    fill(cloud, source)
+    assert sorted(image["name"] for image in cloud.glance.images.values()) == ["alive", "elsewhere"]
+
+
+# --- runs that do not come to their end ---
+
+
+class Killed(BaseException):
+    """SIGKILL, as near as it gets: what comes after it is not done."""
+
+
+def kill_at(cloud: FakeCloud, line: str, monkeypatch: pytest.MonkeyPatch, source: LocalImage) -> None:
+    """A run that is killed when it sends this; nothing that it sends afterwards arrives."""
+    def interrupt(request: t.Any) -> None:
+        if request.line.startswith(line):
+            cloud.glance.interrupt = cloud.cinder.interrupt = die
+            raise Killed
+
+    def die(request: t.Any) -> t.NoReturn:
+        raise Killed
+
+    cloud.glance.interrupt = cloud.cinder.interrupt = interrupt
+    monkeypatch.setattr(liveness, "signature", lambda pid=0: "boot/1/5/5" if pid == 0 else "boot/1/5/6")
+    with pytest.raises(Killed):
+        fill(cloud, source)
+    cloud.glance.interrupt = cloud.cinder.interrupt = lambda request: None
+    cloud.clock.sleep(60)
+
+
+@pytest.mark.parametrize("line", ["PUT /v2/images", "GET /v2/images/", "POST /volumes", "DELETE /volumes/", "GET /volumes/detail", "DELETE /v2/images"])
+def test_killed_anywhere_a_rerun_converges_and_leaves_nothing(cloud: FakeCloud, source: LocalImage, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    kill_at(cloud, line, monkeypatch, source)
+    job, names = cloud.job(), [request.name for request in TWO]
+    for dummy in range(2):
+        rerun = driver(cloud)
+        found = rerun.find_all(names)
+        for volume in found.values():
+            if volume is not None and volume.state in (WORKING, HALF_DONE):
+                rerun.adopt(source, volume, job)
+        missing = [request for request in TWO if found[request.name] is None]
+        if missing:
+            rerun.fill_new(source, missing, "auto", job)
+    volumes = driver(cloud).find_all(names)
+    assert [volume and volume.state for volume in volumes.values()] == [AVAILABLE, AVAILABLE]
+    assert all(volume and volume.record and volume.record.is_of(source.describe()) for volume in volumes.values())
+    assert len(cloud.cinder.volumes) == 2 and cloud.glance.images == {}
+
+
+def test_out_of_time_the_image_stays_until_cinder_has_read_it(cloud: FakeCloud, source: LocalImage) -> None:
+    cloud.cinder.seconds = 100.0
+    filled = driver(cloud).fill_new(source, TWO, "copy", cloud.job(10.0))
+    assert len(filled.errors) == 2 and len(cloud.glance.images) == 1
+    rerun = driver(cloud)
+    for volume in rerun.find_all(["web-1", "web-2"]).values():
+        made = rerun.adopt(source, t.cast(Volume, volume), cloud.job())
+        assert (made.volume.state, made.volume.record and made.volume.record.state) == (AVAILABLE, READY)
+    assert cloud.glance.images == {}
+
+
+def test_what_is_being_read_is_not_swept_away(cloud: FakeCloud, source: LocalImage) -> None:
+    image = cloud.glance.add("private", tags=[cinder_via.TAG], **{cinder_via.EXPIRES: "0"})
+    cloud.volumes.create(Wish("other", 1, image=image, metadata={VIA: image}))
+    assert [each.id for each in cinder_via.sweep(t.cast(t.Any, cloud))] == [image]
+    cloud.clock.sleep(60)
+    assert cinder_via.sweep(t.cast(t.Any, cloud)) == []
 
 
 def test_the_disk_inside_may_need_more_than_was_known(cloud: FakeCloud, source: LocalImage) -> None:
@@ -154,8 +244,8 @@ def test_several_are_refilled_through_one_image(cloud: FakeCloud, source: LocalI
 
 def test_one_source_at_a_time(cloud: FakeCloud, source: LocalImage, tmp_path: t.Any) -> None:
     shared = cinder_via.Shared()
-    with shared.through_glance(source, cloud.images, cloud.job()):
-        with pytest.raises(ValueError), shared.through_glance(LocalImage(str(tmp_path / "debian.raw")), cloud.images, cloud.job()):
+    with shared.through_glance(source, t.cast(t.Any, cloud), cloud.job()):
+        with pytest.raises(ValueError), shared.through_glance(LocalImage(str(tmp_path / "debian.raw")), t.cast(t.Any, cloud), cloud.job()):
             pass
 
 
