@@ -59,7 +59,8 @@ def vhd_checksum(data: bytes) -> int:
 def vhd_footer(size: int, kind: int, offset: int = 512) -> bytes:
     """512 bytes; ``kind`` is 2 for fixed, 3 for dynamic, 4 for differencing."""
     footer = bytearray(struct.pack(
-        ">8sIIQI4sI4sQQHBBI", b"conectix", 2, 0x10000, offset if kind > 2 else 0xFFFFFFFFFFFFFFFF, 0, b"qem2", 0x10000, b"Wi2k", size, size, 65535, 16, 255, kind))
+        ">8sIIQI4sI4sQQHBBI", b"conectix", 2, 0x10000, offset if kind > 2 else 0xFFFFFFFFFFFFFFFF, 0, b"qem2", 0x10000, b"Wi2k",
+        size, size, 65535, 16, 255, kind))
     footer += bytes(4) + b"0123456789abcdef"
     footer = footer.ljust(512, b"\0")
     struct.pack_into(">I", footer, 64, vhd_checksum(footer))

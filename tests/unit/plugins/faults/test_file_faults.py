@@ -244,7 +244,8 @@ def test_files_share_blocks_where_they_can(sharing: pathlib.Path, folder: pathli
     os.sync()
     assert (filled.method, [made.how for made in filled.made]) == ("clone", ["copied", "cloned", "cloned"])
     status = os.statvfs(sharing)
-    assert (free - status.f_bfree) * status.f_frsize < 48 * MIB
+    # 32 MiB, and as much again where the staged image's blocks are freed a little later (XFS); unshared they would be 96.
+    assert (free - status.f_bfree) * status.f_frsize < 80 * MIB
     for made in filled.made:
         with driver.open(made.volume, "r") as handle:
             assert handle.read(0, 64 * MIB) == pattern(32 * MIB).ljust(64 * MIB, b"\0")

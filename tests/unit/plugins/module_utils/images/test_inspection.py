@@ -145,7 +145,9 @@ def test_a_good_image_passes(folder: pathlib.Path, name: str) -> None:
     assert inspect_file(str(path), declared, "good", QemuImg(HostRunner())) == expected
 
 
-@pytest.mark.parametrize("options", ["", "compat=0.10", "compression_type=zstd", "cluster_size=512", "cluster_size=2M", "lazy_refcounts=on", "preallocation=metadata"])
+@pytest.mark.parametrize("options", [
+    "", "compat=0.10", "compression_type=zstd", "cluster_size=512", "cluster_size=2M", "lazy_refcounts=on", "preallocation=metadata",
+])
 def test_a_qcow2_of_qemu_passes_whatever_its_options(folder: pathlib.Path, options: str) -> None:
     path = str(folder / "image")
     HostRunner().run_ok(["qemu-img", "create", "-q", "-f", "qcow2"] + (["-o", options] if options else []) + [path, "16M"])
@@ -198,7 +200,10 @@ def test_without_the_library_nothing_is_let_through(monkeypatch: pytest.MonkeyPa
 
 # --- whatever the bytes ---
 
-MAGICS = st.sampled_from([b"", b"QFI\xfb\0\0\0\x03", b"KDMV\x01\0\0\0", b"conectix", b"vhdxfile", b"QED\0", b"# Disk DescriptorFile\ncreateType=\"", b"LUKS\xba\xbe"])
+MAGICS = st.sampled_from([
+    b"", b"QFI\xfb\0\0\0\x03", b"KDMV\x01\0\0\0", b"conectix", b"vhdxfile", b"QED\0", b"# Disk DescriptorFile\ncreateType=\"", b"LUKS\xba\xbe",
+])
+CHANGES = st.lists(st.tuples(st.integers(0, 1600), st.sampled_from([0, 1, 0x7F, 0x80, 0xFF])), max_size=8)
 HEADS = [disks.qcow2(raw_disk()), disks.vmdk(), disks.vhd_dynamic(), disks.vdi()]
 
 
@@ -218,8 +223,9 @@ def test_no_bytes_crash_it(tmp_path_factory: pytest.TempPathFactory, declared: s
 
 
 @settings(max_examples=200, deadline=None)
-@given(which=st.integers(0, 3), changes=st.lists(st.tuples(st.integers(0, 1600), st.sampled_from([0, 1, 0x7F, 0x80, 0xFF])), max_size=8), cut=st.integers(0, 1 << 20))
-def test_no_damaged_header_crashes_it_or_keeps_it_busy(tmp_path_factory: pytest.TempPathFactory, which: int, changes: t.List[t.Tuple[int, int]], cut: int) -> None:
+@given(which=st.integers(0, 3), changes=CHANGES, cut=st.integers(0, 1 << 20))
+def test_no_damaged_header_crashes_it_or_keeps_it_busy(tmp_path_factory: pytest.TempPathFactory, which: int, changes: t.List[t.Tuple[int, int]],
+                                                       cut: int) -> None:
     data = bytearray(HEADS[which])
     for offset, value in changes:
         if offset < len(data):

@@ -22,7 +22,9 @@ def content() -> Content:
     return Content(QemuImg(HostRunner()))
 
 
-@pytest.mark.parametrize("needed, size, exact, fitted", [(100, 1024, True, 1024), (1000, 512, False, 1024), (1024, 1024, True, 1024), (1025, 1024, False, 1536)])
+@pytest.mark.parametrize("needed, size, exact, fitted", [
+    (100, 1024, True, 1024), (1000, 512, False, 1024), (1024, 1024, True, 1024), (1025, 1024, False, 1536),
+])
 def test_a_size_fits(needed: int, size: int, exact: bool, fitted: int) -> None:
     assert Shape("raw", size, exact).fitted(needed, "x") == fitted
 
