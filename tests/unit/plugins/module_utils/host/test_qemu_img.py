@@ -17,7 +17,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.host.qemu_img imp
 from ansible_collections.bootable.volumes.tests.unit.fakes.disks import raw_disk
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import Answers, FastClock, HostRunner
 
-DEADLINE = Deadline(60)
+DEADLINE = Deadline(60, clock=FastClock())
 
 
 @pytest.mark.parametrize("format", FORMATS)
