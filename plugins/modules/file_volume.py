@@ -188,7 +188,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils import module
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import parse_size
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.file_volume import FileVolume, FileVolumeRemoval, Import
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file import FileDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
 
 
 def build(wiring: module.Wiring) -> Operation:

@@ -19,11 +19,11 @@ from ansible_collections.bootable.volumes.plugins.module_utils.operations.operat
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result, volume_result
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_removal import VolumeRemoval, refuse_held
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import BROKEN, HALF_DONE, WORKING, Request, Volume
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file import FileDriver
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_changes import MOVE, REFLINK, FileChanges, Incoming, check_fits
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_content import SECTOR, Shape
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_layout import Need
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_place import Place
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.changes import MOVE, REFLINK, FileChanges, Incoming, check_fits
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.content import SECTOR, Shape
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.layout import Need
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.place import Place
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import READY, Record
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder import CinderDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.driver import CinderDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import Surroundings, VolumeDriver
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file import FileDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
 
 DEFAULT = CinderDriver.name
 DRIVERS: t.Dict[str, t.Type[VolumeDriver]] = {driver.name: driver for driver in (CinderDriver, FileDriver)}

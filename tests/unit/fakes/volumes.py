@@ -11,7 +11,7 @@ import pathlib
 import typing as t
 
 from ansible_collections.bootable.volumes.plugins.module_utils.host.commands import CommandRunner
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file import FileDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import surroundings
 
 

@@ -15,9 +15,9 @@ pytest.importorskip("cinderclient")
 
 from ansible_collections.bootable.volumes.plugins.doc_fragments import attributes, storage, storage_cinder, storage_file, waiting
 from ansible_collections.bootable.volumes.plugins.module_utils.module import waiting_spec
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder import CinderDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.driver import CinderDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import VolumeDriver
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file import FileDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.registry import storage_option
 
 KEYS = ("type", "elements", "choices", "default")

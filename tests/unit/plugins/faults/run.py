@@ -22,7 +22,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting impo
 from ansible_collections.bootable.volumes.plugins.module_utils.host.commands import CommandRunner, Completed, Limits
 from ansible_collections.bootable.volumes.plugins.module_utils.images.url import UrlImage
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_from_image import VolumeFromImage
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file import FileDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import HostRunner, surroundings
 
 

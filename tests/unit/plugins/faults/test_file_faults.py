@@ -24,9 +24,9 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.events impor
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import MIB
 from ansible_collections.bootable.volumes.plugins.module_utils.images.url import UrlImage
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import Request
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_changes import REFLINK, FileChanges
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_content import Shape
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_place import Place
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.changes import REFLINK, FileChanges
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.content import Shape
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.place import Place
 from ansible_collections.bootable.volumes.tests.unit.fakes.disks import pattern, qcow2, raw_disk
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import BytesImage, make_job
 from ansible_collections.bootable.volumes.tests.unit.fakes.volumes import make_driver, names_in, whole

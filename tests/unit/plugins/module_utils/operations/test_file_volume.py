@@ -15,8 +15,8 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
 )
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import MIB
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.file_volume import FileVolume, FileVolumeRemoval, Import
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_place import Place
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_sidecar import Sidecar
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.place import Place
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.sidecar import Sidecar
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, Record
 from ansible_collections.bootable.volumes.tests.unit.fakes.disks import qcow2, raw_disk
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import make_job

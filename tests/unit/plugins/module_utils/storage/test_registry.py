@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("cinderclient")
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file import FileDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.registry import DRIVERS, make_driver, storage_option
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import NoCommands, surroundings
 

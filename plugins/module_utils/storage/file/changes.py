@@ -21,11 +21,11 @@ from ansible_collections.bootable.volumes.plugins.module_utils.host import files
 from ansible_collections.bootable.volumes.plugins.module_utils.host.raw_file import RawFile
 from ansible_collections.bootable.volumes.plugins.module_utils.images.inspection import inspect_file
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import Volume
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file import FileDriver
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_content import Shape
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_layout import Need
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_place import Place
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_sidecar import Sidecar
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.content import Shape
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.layout import Need
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.place import Place
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.sidecar import Sidecar
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import READY, Record
 
 COPY, MOVE, REFLINK = "copy", "move", "reflink"

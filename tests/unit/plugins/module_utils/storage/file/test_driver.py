@@ -21,9 +21,9 @@ from ansible_collections.bootable.volumes.plugins.module_utils.host import files
 from ansible_collections.bootable.volumes.plugins.module_utils.host.qemu_img import FORMATS
 from ansible_collections.bootable.volumes.plugins.module_utils.host.raw_file import RawFile
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import BROKEN, HALF_DONE, WORKING, Request, Volume, VolumeDriver
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file import FileDriver
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_place import Place
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_sidecar import Sidecar
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.place import Place
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.sidecar import Sidecar
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, READY, Record
 from ansible_collections.bootable.volumes.tests.unit.fakes.disks import qcow2, raw_disk
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import BytesImage, Ear, NoCommands, make_job, surroundings

@@ -17,7 +17,7 @@
 ``bootable_state``
     ``filling`` while a volume is being filled in several steps, and until the private image is gone.
 ``bootable_claim``
-    The run that is making the volume: storage/cinder_claims.py.
+    The run that is making the volume: claims.py.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import
 from ansible_collections.bootable.volumes.plugins.module_utils.images.glance import GlanceImage
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription, ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import Wish
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder import CinderDriver
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import CLAIM, YIELDED, CinderOptions
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.driver import CinderDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import CLAIM, YIELDED, CinderOptions
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import (
     ADOPTED, AVAILABLE, BROKEN, WORKING, Request, Surroundings, Volume, VolumeDriver,
 )

@@ -13,7 +13,7 @@ pytest.importorskip("cinderclient")
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, TimedOut
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume, Wish
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_watch import OUTAGE, Watch
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.watch import OUTAGE, Watch
 from ansible_collections.bootable.volumes.tests.unit.fakes.cloud import FakeCloud
 from ansible_collections.bootable.volumes.tests.unit.fakes.http import Refused, Request
 

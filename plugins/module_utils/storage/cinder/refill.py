@@ -13,8 +13,8 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import REIMAGE, REIMAGE_IS_SAFE, CinderVolume, Volumes
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import RECORD_KEYS, CinderOptions, view
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_watch import Watch
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import RECORD_KEYS, CinderOptions, view
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.watch import Watch
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import BROKEN, REFILLED, Made, Volume
 
 

@@ -30,7 +30,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.host import liven
 from ansible_collections.bootable.volumes.plugins.module_utils.images.inspection import Inspection
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import ACTIVE, Image, Images
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import STATE, VIA, is_busy, metadata_of, view
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import STATE, VIA, is_busy, metadata_of, view
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import Filled, Request, Volume
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, record_of
 from ansible_collections.bootable.volumes.plugins.module_utils.transfer.hashing import Verifier

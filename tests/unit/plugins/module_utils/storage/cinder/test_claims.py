@@ -17,10 +17,10 @@ pytest.importorskip("cinderclient")
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import Ambiguous, BackendError, NoRoom
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Clock
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume, Wish
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder import CinderDriver
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_claims import PATIENCE, Claims, choose
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_fill import Content, Filler
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import CLAIM, YIELDED, CinderOptions
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.driver import CinderDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.claims import PATIENCE, Claims, choose
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.fill import Content, Filler
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import CLAIM, YIELDED, CinderOptions
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import WORKING, Request
 from ansible_collections.bootable.volumes.tests.unit.fakes.cloud import FakeCloud
 from ansible_collections.bootable.volumes.tests.unit.fakes.http import Request as Asked

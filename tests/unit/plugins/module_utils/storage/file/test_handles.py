@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput
 from ansible_collections.bootable.volumes.plugins.module_utils.host.raw_file import RawFile
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_handles import RawHandle
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.handles import RawHandle
 
 
 def test_what_is_kept_is_kept_once_and_while_it_is_open(folder: pathlib.Path) -> None:

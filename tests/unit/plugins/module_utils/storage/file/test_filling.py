@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.bootable.volumes.plugins.module_utils.storage import file_filling
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file import filling as file_filling
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import CLONED, COPIED, Made, Volume
 
 VOLUME = Volume("v", "v", 1, "available", "available", "x")

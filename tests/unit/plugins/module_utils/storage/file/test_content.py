@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, NoRoom, TimedOut
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import MIB
 from ansible_collections.bootable.volumes.plugins.module_utils.host.qemu_img import FORMATS, QemuImg
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_content import Content, Shape
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.content import Content, Shape
 from ansible_collections.bootable.volumes.tests.unit.fakes.disks import qcow2, raw_disk
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import BytesImage, Ear, HostRunner, NoCommands, make_job
 

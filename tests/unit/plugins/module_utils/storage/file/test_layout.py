@@ -13,8 +13,8 @@ import pytest
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, NoRoom
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import GIB, MIB
 from ansible_collections.bootable.volumes.plugins.module_utils.host.mounts import Mount, Mounts
-from ansible_collections.bootable.volumes.plugins.module_utils.storage import file_layout
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_layout import FILESYSTEMS, Layout, Need, Reserve, check_name
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file import layout as file_layout
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.layout import FILESYSTEMS, Layout, Need, Reserve, check_name
 
 
 def make_layout(*mountpoints: pathlib.Path, **options: t.Any) -> Layout:

@@ -15,8 +15,8 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import GIB
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import Wish
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_refill import refill
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import CinderOptions, metadata_of, view
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.refill import refill
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import CinderOptions, metadata_of, view
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import AVAILABLE, REFILLED, WORKING, Made, Volume
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import READY, Record
 from ansible_collections.bootable.volumes.tests.unit.fakes.cloud import FakeCloud

@@ -14,10 +14,10 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import KIB, MIB
 from ansible_collections.bootable.volumes.plugins.module_utils.host import files
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import Request, Volume
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file import FileDriver
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_changes import COPY, MOVE, REFLINK, FileChanges, Incoming, check_fits
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_content import Shape
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_place import Place
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.changes import COPY, MOVE, REFLINK, FileChanges, Incoming, check_fits
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.content import Shape
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.place import Place
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import READY, Record
 from ansible_collections.bootable.volumes.tests.unit.fakes.disks import qcow2, raw_disk
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import BytesImage, NoCommands, make_job

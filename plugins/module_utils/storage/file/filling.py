@@ -19,10 +19,10 @@ from ansible_collections.bootable.volumes.plugins.module_utils.host import files
 from ansible_collections.bootable.volumes.plugins.module_utils.host.raw_file import RawFile
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import CLONED, COPIED, Filled, Made, Volume
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_content import Content, Shape
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_layout import Layout
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_place import Place
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_sidecar import Sidecar
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.content import Content, Shape
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.layout import Layout
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.place import Place
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.sidecar import Sidecar
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import READY, record_of
 
 # Writes a file at the path it gets, and returns the size that a guest will see, where that was not known before.

@@ -4,9 +4,9 @@
 
 """Volumes in OpenStack's Block Storage, Cinder. The bytes never pass through this host.
 
-Its parts: cinder_view.py (what Cinder says, in common words), cinder_watch.py (waiting), cinder_claims.py (two runs at
-once), cinder_fill.py (many volumes of one image), cinder_refill.py (new content for an existing one), cinder_room.py
-(quotas), cinder_via.py (images that are not in Glance).
+Its parts: view.py (what Cinder says, in common words), watch.py (waiting), claims.py (two runs at
+once), fill.py (many volumes of one image), refill.py (new content for an existing one), room.py
+(quotas), via.py (images that are not in Glance).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting impo
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription, ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume
-from ansible_collections.bootable.volumes.plugins.module_utils.storage import cinder_view
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_claims import Claims, choose
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_fill import Content, Filler
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_refill import refill
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_room import check_quotas
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_via import Shared, ready, sweep, through_glance
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import CinderOptions, view
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_watch import Watch
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder import view as cinder_view
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.claims import Claims, choose
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.fill import Content, Filler
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.refill import refill
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.room import check_quotas
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.via import Shared, ready, sweep, through_glance
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import CinderOptions, view
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.watch import Watch
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import (
     ADOPTED, HALF_DONE, WORKING, Capabilities, Difference, Filled, Made, Request, Surroundings, Volume, VolumeDriver,
 )
@@ -46,7 +46,7 @@ _QUICK = 300.0
 
 
 class CinderDriver(VolumeDriver):
-    """Volumes of one project. Their names are not Cinder's to keep apart, so it is done here: see cinder_claims.py.
+    """Volumes of one project. Their names are not Cinder's to keep apart, so it is done here: see claims.py.
 
     ``details`` of its volumes: ``volume_type``, ``availability_zone``, ``bootable``, ``encrypted``, ``description``,
     ``metadata`` (without our own keys), ``attachments`` (``server_id``, ``device``, ``host``), ``created_at``, and

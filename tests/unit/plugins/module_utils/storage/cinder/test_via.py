@@ -19,9 +19,9 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import
 from ansible_collections.bootable.volumes.plugins.module_utils.host import liveness
 from ansible_collections.bootable.volumes.plugins.module_utils.images.local import LocalImage
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import Wish
-from ansible_collections.bootable.volumes.plugins.module_utils.storage import cinder_via
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder import CinderDriver
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import VIA, CinderOptions
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder import via as cinder_via
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.driver import CinderDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import VIA, CinderOptions
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import AVAILABLE, HALF_DONE, WORKING, Filled, Request, Volume
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import READY, Record
 from ansible_collections.bootable.volumes.tests.unit.fakes.cloud import FakeCloud

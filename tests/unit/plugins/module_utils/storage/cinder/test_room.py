@@ -10,7 +10,7 @@ import pytest
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import NoRoom
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import Quota
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_room import check_quotas
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.room import check_quotas
 
 PLENTY = {"volumes": Quota(10, 4), "gigabytes": Quota(100, 10), "per_volume_gigabytes": Quota(-1, 0), "volumes_rbd": Quota(-1, 4)}
 

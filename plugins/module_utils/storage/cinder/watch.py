@@ -15,7 +15,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.job import J
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Clock
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume, Volumes
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import is_broken, is_busy, was_downloaded
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import is_broken, is_busy, was_downloaded
 
 # Pauses between two looks: a tenth of the time waited so far, within these seconds.
 SHORTEST, LONGEST = 0.2, 5.0

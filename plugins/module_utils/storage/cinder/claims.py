@@ -38,7 +38,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume, Volumes
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import CLAIM, YIELDED, claim_of, is_broken, is_busy, is_going
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import CLAIM, YIELDED, claim_of, is_broken, is_busy, is_going
 
 # Seconds that a claim may stand while another run waits for it.
 PATIENCE = 10.0

@@ -13,8 +13,8 @@ import typing as t
 import pytest
 
 from ansible_collections.bootable.volumes.plugins.module_utils.host import files
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_place import Place
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_sidecar import Sidecar
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.place import Place
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.sidecar import Sidecar
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import READY, Record
 
 OLD = Sidecar("raw", Record(READY, "glance", image_id="old"), 3)

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import Foreign
 from ansible_collections.bootable.volumes.plugins.module_utils.host import files
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_sidecar import Sidecar
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.sidecar import Sidecar
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Place:
     """Where a volume of a name is, or would be. Making one touches nothing.
 
     :param mountpoint: Its folder.
-    :param name: A name that ``file_layout.check_name`` has let pass.
+    :param name: A name that ``layout.check_name`` has let pass.
     """
 
     def __init__(self, mountpoint: str, name: str) -> None:

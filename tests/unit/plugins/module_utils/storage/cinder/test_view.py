@@ -10,7 +10,7 @@ import pytest
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import GIB
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import Attachment, CinderVolume
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import (
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import (
     CLAIM, YIELDED, CinderOptions, differences_of, holders_of, is_going, metadata_of, record_in, view, was_downloaded,
 )
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import AVAILABLE, BROKEN, HALF_DONE, WORKING

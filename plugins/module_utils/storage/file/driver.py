@@ -25,12 +25,12 @@ from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver im
     ADOPTED, AVAILABLE, BROKEN, HALF_DONE, REFILLED, WORKING,
     Capabilities, Difference, Filled, Handle, Made, Request, Surroundings, Volume, VolumeDriver,
 )
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_content import SECTOR, Content, Shape
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_filling import Filling, Order, Write
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_handles import RawHandle
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_layout import FILESYSTEMS, Layout, Need, Reserve, check_name
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_place import Found, Place
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_sidecar import Sidecar
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.content import SECTOR, Content, Shape
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.filling import Filling, Order, Write
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.handles import RawHandle
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.layout import FILESYSTEMS, Layout, Need, Reserve, check_name
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.place import Found, Place
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.sidecar import Sidecar
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, Record
 
 
@@ -41,7 +41,7 @@ _PATIENCE = 10 * 24 * 3600
 
 
 class FileDriver(VolumeDriver):
-    """A volume named NAME is the file ``<mountpoint>/NAME``; ``file_place`` tells what else belongs to it.
+    """A volume named NAME is the file ``<mountpoint>/NAME``; place.py tells what else belongs to it.
 
     A volume's ``id`` is its path. Its ``details``: ``format``, ``mountpoint``, ``path``, and ``allocated``, the bytes that it takes.
 

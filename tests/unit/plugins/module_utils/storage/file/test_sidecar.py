@@ -12,7 +12,7 @@ import typing as t
 import pytest
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_sidecar import Sidecar
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.sidecar import Sidecar
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import READY, Record
 
 RECORD = Record(READY, "glance", image_id="i", image_name="n", checksum="sha512:ab")

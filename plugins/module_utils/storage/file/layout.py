@@ -15,7 +15,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import human, parse_size
 from ansible_collections.bootable.volumes.plugins.module_utils.host.mounts import Mounts
 from ansible_collections.bootable.volumes.plugins.module_utils.host.raw_file import RawFile
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file_place import Place
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.place import Place
 
 # File systems that are made to hold large files for long. A tmpfs or an overlay under a mount point is most likely a mistake.
 FILESYSTEMS = (

@@ -20,9 +20,9 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.job import J
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import in_gib
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume, Volumes, Wish
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_claims import Claims, Settled
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import CinderOptions, view
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_watch import Sighting, Watch
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.claims import Claims, Settled
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import CinderOptions, view
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.watch import Sighting, Watch
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import ADOPTED, CLONED, COPIED, Filled, Made, Request
 
 

@@ -14,8 +14,8 @@ pytest.importorskip("cinderclient")
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, NoRoom, TimedOut
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import GIB
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import Wish
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_fill import Content, Filler
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder_view import CLAIM, CinderOptions
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.fill import Content, Filler
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import CLAIM, CinderOptions
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import ADOPTED, CLONED, COPIED, WORKING, Filled, Request
 from ansible_collections.bootable.volumes.tests.unit.fakes.cloud import FakeCloud
 
