@@ -18,7 +18,6 @@ options:
       - Not needed if O(auth) is given or C(OS_*) environment variables lead to a cloud.
       - A dict excludes O(auth), O(auth_type), O(region_name), O(validate_certs), O(ca_cert), O(client_cert), O(client_key),
         O(api_timeout) and O(interface), which can all stand in the dict.
-      - Secrets are safer in C(clouds.yaml) or O(auth) than in a dict, which Ansible shows with C(-vvv).
     type: raw
   auth:
     description:

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
+from urllib.parse import unquote, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -92,13 +94,37 @@ def compose(*parts: Spec) -> Spec:
     return spec
 
 
+_SECRET = re.compile(r"password|passcode|secret|token", re.IGNORECASE)
+
+
+def secrets_in(params: t.Mapping[str, t.Any]) -> t.Set[str]:
+    """What must not be shown of the options, beyond those that say so themselves.
+
+    A cloud given as a dict has passwords in it, and a URL may have one, too.
+    """
+    found = set()
+    for key, value in params.items():
+        if isinstance(value, dict):
+            found |= secrets_in(value)
+        elif isinstance(value, str) and value:
+            if _SECRET.search(key):
+                found.add(value)
+            elif "://" in value:
+                password = urlsplit(value).password
+                found |= {password, unquote(password)} if password else set()
+    return found
+
+
 def run(build: t.Callable[[Wiring], Operation], argument_spec: Spec, **rules: t.Any) -> None:
     """Be the module: read the options, plan, apply unless in check mode, and end.
 
     :param build: Makes the operation out of the wiring.
     :param rules: ``mutually_exclusive``, ``required_if``, ... of AnsibleModule.
     """
-    module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True, **rules)
+    # AnsibleModule logs the options while it is made, before anybody knows what in them is secret; progress is logged later
+    module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True, no_log=True, **rules)
+    module.no_log_values.update(secrets_in(module.params))
+    module.no_log = False
     try:
         operation = build(Wiring(module))
         if module.check_mode:

@@ -49,7 +49,7 @@ def _numbered(pattern: str, count: int) -> t.List[str]:
     if count < 1:
         raise InvalidInput("count: %d is below 1" % count)
     try:
-        fields = [field for dummy, field, dummy, dummy in string.Formatter().parse(pattern) if field is not None]
+        fields = [part[1] for part in string.Formatter().parse(pattern) if part[1] is not None]
         if fields and set(fields) != {"index"}:
             raise ValueError("only {index} is known")
         found = [pattern.format(index=index) for index in range(1, count + 1)]

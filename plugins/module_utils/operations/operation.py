@@ -16,10 +16,9 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import 
 class Operation(abc.ABC):
     """Desired state and current state in, a plan out. Making one reads and writes nothing."""
 
-    @contextlib.contextmanager
-    def exclusive(self) -> t.Iterator[None]:
+    def exclusive(self) -> t.ContextManager[None]:
         """Keeps other runs away while the plan is made and applied. Not entered in check mode, where locks would be writes."""
-        yield
+        return contextlib.nullcontext()
 
     @abc.abstractmethod
     def plan(self) -> Plan:
