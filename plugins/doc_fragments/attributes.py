@@ -13,11 +13,6 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options: {}
 attributes:
-  action_group:
-    description: Use C(group/bootable.volumes.bootable) in C(module_defaults) to set defaults for all modules of this collection.
-    support: full
-    membership:
-      - bootable.volumes.bootable
   check_mode:
     description: Can run in C(check_mode) and return what would be changed, without writing anything, not even a lock.
     support: full

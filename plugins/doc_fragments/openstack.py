@@ -11,6 +11,12 @@ class ModuleDocFragment:
     """The same options, with the same meaning, as those of the openstack.cloud collection."""
 
     DOCUMENTATION = r"""
+attributes:
+  action_group:
+    description: Use C(group/bootable.volumes.bootable) in C(module_defaults) to name the cloud once for all modules that need one.
+    support: full
+    membership:
+      - bootable.volumes.bootable
 options:
   cloud:
     description:

@@ -37,7 +37,7 @@ def compare(title: str, ours: Side, others: list[tuple[Side, float]], rounds: in
     :returns: Whether every ratio is as expected.
     """
     print("\n%s" % title, flush=True)
-    sides = [ours] + [side for side, _ in others]
+    sides = [ours] + [side for side, dummy in others]
     for number in range(rounds):
         for side in sides:
             side.reset()
@@ -102,6 +102,6 @@ class PeakMemory:
                 continue
             if b"python" in command[0] and any(word.endswith(self._marker) for word in command[1:3]):
                 tree.add(pid)
-        for _ in range(4):
+        for dummy in range(4):
             tree |= {pid for pid, parent in parents.items() if parent in tree}
         return sum(resident[pid] for pid in tree)

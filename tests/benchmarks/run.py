@@ -108,7 +108,7 @@ class Bench:
         self._withdraw(name)
         raw, image = self.work / "random", self.work / "image"
         with open(raw, "wb") as file:
-            for _ in range(256):
+            for dummy in range(256):
                 file.write(os.urandom(GIB // 256))
         run("qemu-img", "convert", "-f", "raw", "-O", disk_format, raw, image)
         self._publish(name, disk_format, image)

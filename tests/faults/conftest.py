@@ -85,7 +85,7 @@ class Lab:
 
     def remove(self) -> None:
         """Remove this test's volumes, whatever state they are in."""
-        for _ in range(LIMIT):
+        for dummy in range(LIMIT):
             volumes = self.volumes()
             if not volumes:
                 return

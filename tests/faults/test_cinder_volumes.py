@@ -34,12 +34,20 @@ def assert_unchanged(lab, **options):
     assert {volume["how"] for volume in again["volumes"]} == {"unchanged"}
 
 
+def is_look(method, path):
+    return method == "GET" and "/volumes/detail" in path
+
+
+def is_settling(method, path):
+    return method == "DELETE" and "/metadata/" in path
+
+
 MOMENTS = {
-    "before the first create is sent": (lambda method, path: is_create(method, path), "before", 1),
-    "after the first create": (lambda method, path: is_create(method, path), "after", 1),
-    "after the third create": (lambda method, path: is_create(method, path), "after", 3),
-    "while waiting": (lambda method, path: method == "GET" and "/volumes/detail" in path, "after", 3),
-    "while the claims are settled": (lambda method, path: method == "DELETE" and "/metadata/" in path, "after", 2),
+    "before the first create is sent": (is_create, "before", 1),
+    "after the first create": (is_create, "after", 1),
+    "after the third create": (is_create, "after", 3),
+    "while waiting": (is_look, "after", 3),
+    "while the claims are settled": (is_settling, "after", 2),
 }
 
 
@@ -66,7 +74,7 @@ def test_killed_and_run_again(lab, moment, fan_out):
 
 @pytest.mark.parametrize("round_number", range(3))
 def test_two_runs_at_once_make_n_volumes(lab, round_number):
-    runs = [lab.start("volume_from_image", **task(lab)) for _ in range(2)]
+    runs = [lab.start("volume_from_image", **task(lab)) for dummy in range(2)]
     results = [run.result() for run in runs]
     for result in results:
         assert_converged(lab, result)
@@ -139,7 +147,7 @@ def test_growing(lab):
 
 
 def test_a_name_that_two_volumes_have_is_refused(lab):
-    ids = [lab.member.block_storage.create_volume(name=lab.prefix + "-1", size=1).id for _ in range(2)]
+    ids = [lab.member.block_storage.create_volume(name=lab.prefix + "-1", size=1).id for dummy in range(2)]
     result = lab.run("volume_from_image", **task(lab, count=1))
     assert result["failed"] and all(each in result["msg"] for each in ids)
 

@@ -107,7 +107,7 @@ def test_a_file_system_that_fills_up_under_our_hands(lab, mountpoint):
 
 
 def test_two_runs_at_once_make_n_volumes(lab, mountpoint):
-    runs = [lab.start("volume_from_image", **task(lab, mountpoint)) for _ in range(2)]
+    runs = [lab.start("volume_from_image", **task(lab, mountpoint)) for dummy in range(2)]
     results = [run.result() for run in runs]
     assert sorted(result["changed"] for result in results) == [False, True]
     assert_converged(lab, mountpoint, results[0])

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Proves that a disk boots: starts it in QEMU and waits until the guest writes its sign of life on the serial console.
 
     boot_disk.py guest.qcow2 --format qcow2

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Makes the objects of the lab's cloud exist, through the services' own APIs: cloud.py LAB JSON
 
 Prints one line for each thing it made or changed and nothing when all was in place. JSON is an object with any of

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Starts, watches and stops the lab's processes: a supervisor small enough to read.
 
     supervise.py LAB start JSON     start one service unless it already runs as described; prints what changed

@@ -11,7 +11,7 @@ import traceback
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, MissingPackage, NotFound
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput, MissingPackage, NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import translated
 
 if t.TYPE_CHECKING:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import hashlib
-import typing as t
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import IntegrityError
 from ansible_collections.bootable.volumes.plugins.module_utils.images.declared import ALGORITHMS

@@ -40,7 +40,7 @@ class FakeCloud:
     def __init__(self, *, clock: t.Optional[Clock] = None, newest: t.Tuple[int, int] = (3, 71)) -> None:
         self.clock = clock or Hourglass()
         self.glance = FakeGlance()
-        self.cinder = FakeCinder(self.clock, lambda image_id: self.glance.images.get(image_id))
+        self.cinder = FakeCinder(self.clock, self.glance.images.get)
         self.cinder.newest = newest
         session = session_with(self.cinder, self.glance)
         self.images = Images.connect(session, "http://glance", 0)

@@ -69,7 +69,7 @@ class Content:
         :raises UnsafeImage: the file is not of that format.
         """
         with RawFile.open(path, write=False) as file:
-            return headers.virtual_size(lambda offset, length: file.read(offset, length), format, file.size)
+            return headers.virtual_size(file.read, format, file.size)
 
     def blank(self, path: str, shape: Shape) -> None:
         """A new file that a guest reads as zeroes."""

@@ -165,7 +165,7 @@ class Layout:
         :raises NoRoom: with what is asked for and what is there.
         """
         room = {path: (os.stat(path).st_dev, self.room(path)) for path in self.mountpoints}
-        left = {device: free for device, free in room.values()}  # two mount points may show one file system
+        left = dict(room.values())  # two mount points may show one file system
         chosen: t.List[Place] = []
         only = at or self.pinned
         for need in needs:

@@ -13,7 +13,7 @@ import yaml
 
 pytest.importorskip("cinderclient")
 
-from ansible_collections.bootable.volumes.plugins.doc_fragments import attributes, storage, storage_cinder, storage_file, waiting
+from ansible_collections.bootable.volumes.plugins.doc_fragments import attributes, openstack, storage, storage_cinder, storage_file, waiting
 from ansible_collections.bootable.volumes.plugins.module_utils.module import waiting_spec
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.driver import CinderDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import VolumeDriver
@@ -59,4 +59,8 @@ def test_waiting_is_what_modules_take() -> None:
 def test_every_module_has_check_and_diff_mode() -> None:
     found = yaml.safe_load(attributes.ModuleDocFragment.DOCUMENTATION)["attributes"]
     assert found["check_mode"]["support"] == found["diff_mode"]["support"] == "full"
+
+
+def test_modules_that_know_a_cloud_are_in_the_action_group() -> None:
+    found = yaml.safe_load(openstack.ModuleDocFragment.DOCUMENTATION)["attributes"]
     assert found["action_group"]["membership"] == ["bootable.volumes.bootable"]

@@ -118,7 +118,7 @@ def test_blocks_are_reserved_around_what_is_there(pair: t.Tuple[int, int]) -> No
 ])
 def test_errors_of_writing_say_what_to_do(number: int, kind: t.Type[Exception], word: str) -> None:
     error = files.no_room(OSError(number, os.strerror(number)), 5)
-    assert type(error) is kind and word in str(error)
+    assert error.__class__ is kind and word in str(error)
 
 
 def test_removing_what_is_gone(folder: pathlib.Path) -> None:

@@ -25,7 +25,7 @@ def no_cloud():
     ({"image_url": "https://images.example.com/debian.qcow2", "image_checksum": SHA256}, UrlImage),
 ])
 def test_each_option_has_its_source_and_nothing_is_read(options, kind):
-    assert type(make_source(options, no_cloud)) is kind
+    assert isinstance(make_source(options, no_cloud), kind)
 
 
 @pytest.mark.parametrize("options, told", [

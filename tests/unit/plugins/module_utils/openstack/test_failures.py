@@ -83,7 +83,7 @@ GLANCE_IN_USE = """<html>
 ])
 def test_what_clients_raise(error: Exception, kind: t.Type[VolumesError], words: str) -> None:
     found = translate(error, "Cinder", "do it")
-    assert type(found) is kind
+    assert found.__class__ is kind
     assert words in found.message
     assert found.message.startswith("Cinder")
     assert "\n" not in found.message

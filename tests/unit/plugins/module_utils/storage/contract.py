@@ -41,7 +41,7 @@ class DriverContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def again(self, driver: VolumeDriver) -> t.Callable[[], VolumeDriver]:
+    def again(self) -> t.Callable[[], VolumeDriver]:
         """Makes another driver on the same storage, as a rerun does."""
         raise NotImplementedError
 

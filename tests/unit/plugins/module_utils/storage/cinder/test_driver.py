@@ -301,7 +301,7 @@ def test_filling_from_glance(cloud: FakeCloud, driver: CinderDriver) -> None:
     made = driver.fill_new(source, [Request("web-1", GIB), Request("web-2", GIB)], "auto", cloud.job()).made
     assert [each.volume.name for each in made] == ["web-1", "web-2"]
     assert all(each.volume.record is not None and each.volume.record.is_of(source.describe()) for each in made)
-    assert [line for line in cloud.glance.writes()] == []
+    assert cloud.glance.writes() == []
 
 
 def test_attached_volumes_are_not_refilled(cloud: FakeCloud, driver: CinderDriver) -> None:

@@ -28,7 +28,7 @@ from ansible_collections.bootable.volumes.tests.unit.fakes.cloud import FakeClou
 
 DATA = b"a disk" + b"\0" * 5000
 DIGEST = hashlib.sha256(DATA).hexdigest()
-TWO = [Request("web-1", GIB), Request("web-2", GIB)]
+TWO = (Request("web-1", GIB), Request("web-2", GIB))
 
 
 @pytest.fixture
