@@ -110,6 +110,15 @@ def remove_if_there(path: str) -> bool:
     return True
 
 
+def takes_direct_io(path: str) -> bool:
+    """Whether an existing file can be written past the page cache."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
 def is_regular(path: str) -> bool:
     """Whether a path is a file itself: no link, no directory, no device."""
     try:

@@ -14,6 +14,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import GIB
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
 from ansible_collections.bootable.volumes.plugins.module_utils.host.commands import CommandRunner, Limits
+from ansible_collections.bootable.volumes.plugins.module_utils.host.files import takes_direct_io
 
 # What Cinder allows `qemu-img info` on an image that a stranger made (cinder/image/image_utils.py).
 INFO_LIMITS = Limits(cpu_seconds=60, address_space=GIB)
@@ -30,6 +31,10 @@ _ALWAYS = {"vhd": ("force_size=on",)}
 
 # How space is set aside beforehand; other formats know only "off".
 _PREALLOCATIONS = {"raw": ("off", "falloc", "full"), "qcow2": ("off", "metadata", "falloc", "full")}
+
+
+# An image cannot make a conversion take more memory than this; how long it takes is the deadline's to say.
+_CONVERTING = Limits(address_space=2 * GIB)
 
 
 @dataclass(frozen=True)
@@ -89,17 +94,22 @@ class QemuImg:
         given = ["-o", ",".join(options)] if options else []
         self._run(["create", "-q", "-f", _driver(format)] + given + [path, str(size)])
 
-    def convert_into(self, source: str, source_format: str, target: str, target_format: str, *, deadline: Deadline, what: str) -> None:
+    def convert_into(self, source: str, source_format: str, target: str, target_format: str, *, deadline: Deadline, what: str,
+                     lasting: bool = False) -> None:
         """Copy the content of an image into one that exists, reads as zeroes and is at least as large.
 
         :param what: For the message when time runs out: ``image x to be converted``.
+        :param lasting: The target will be synced next, so it is written past the page cache where the file system can: syncing a
+            GiB out of the cache afterwards takes longer than converting it.
         :raises TimedOut: the deadline passed; qemu-img was ended.
         """
         deadline.check(what)
         opening = _opening(source, source_format)
-        arguments = ["convert", "-n", "--target-is-zero", "-O", _driver(target_format)] + opening + [target]
+        # Only raw: the others grow while they are written, and XFS sets much room aside behind a file that grows this way.
+        cache = ["-t", "none"] if lasting and target_format == "raw" and takes_direct_io(target) else []
+        arguments = ["convert", "-n", "--target-is-zero"] + cache + ["-O", _driver(target_format)] + opening + [target]
         try:
-            self._run(arguments, timeout=deadline.remaining())
+            self._run(arguments, limits=_CONVERTING, timeout=deadline.remaining())
         except BackendError:
             deadline.check(what)
             raise

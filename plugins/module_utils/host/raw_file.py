@@ -97,6 +97,8 @@ class RawFile:
 
     def resize(self, size: int) -> None:
         """Cut the file off, or let it end with a hole."""
+        if size == self.size:
+            return  # XFS would write everything to disk first, even so
         try:
             os.ftruncate(self._fd, size)
         except OSError as error:

@@ -97,14 +97,15 @@ def stage(source: ImageSource, stored: RawFile, qemu: QemuImg, job: Job) -> int:
     return check_file(stored.path, image.format, image.name, qemu)
 
 
-def convert(path: str, format: str, target: str, target_format: str, name: str, size: int, qemu: QemuImg, job: Job) -> None:
+def convert(path: str, format: str, target: str, target_format: str, name: str, size: int, qemu: QemuImg, job: Job, *, lasting: bool = False) -> None:
     """Convert an inspected image into an existing empty one, and tell of it.
 
     :param name: Of the image, for events and messages.
     :param size: Bytes of the disk that it holds.
+    :param lasting: The target will be synced next.
     """
     job.listener.hear(Event("convert", name, 0, size))
-    qemu.convert_into(path, format, target, target_format, deadline=job.deadline, what="the image %s to be converted" % name)
+    qemu.convert_into(path, format, target, target_format, deadline=job.deadline, what="the image %s to be converted" % name, lasting=lasting)
     job.listener.hear(Event("convert", name, size, size))
 
 

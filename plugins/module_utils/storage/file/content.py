@@ -122,7 +122,7 @@ class Content:
     def convert(self, source: str, source_format: str, path: str, shape: Shape, name: str, job: Job) -> None:
         """A new file with the content of another one that was inspected, in any format and at least its size."""
         self.blank(path, shape)
-        pipeline.convert(source, source_format, path, shape.format, name, shape.size, self._qemu, job)
+        pipeline.convert(source, source_format, path, shape.format, name, shape.size, self._qemu, job, lasting=True)
         files.sync_file(path)
 
     def duplicate(self, source: str, path: str, *, share: bool, preallocation: str, job: Job) -> bool:

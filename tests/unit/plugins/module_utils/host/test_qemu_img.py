@@ -13,6 +13,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import MIB
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
 from ansible_collections.bootable.volumes.plugins.module_utils.host.commands import CommandRunner, Completed, Limits
+from ansible_collections.bootable.volumes.plugins.module_utils.host import qemu_img
 from ansible_collections.bootable.volumes.plugins.module_utils.host.qemu_img import FORMATS, INFO_LIMITS, RESIZABLE, QemuImg, preallocations
 from ansible_collections.bootable.volumes.tests.unit.fakes.disks import raw_disk
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import Answers, FastClock, HostRunner
@@ -66,6 +67,16 @@ def test_the_format_is_always_named() -> None:
     assert all("-f" in command for command in runner.commands)
     qemu.info("/x", "vhd")
     assert "driver=vpc,force_size_calc=current_size" in runner.commands[-1][-1]
+
+
+@pytest.mark.parametrize("lasting, format, direct, expected", [
+    (True, "raw", True, True), (True, "raw", False, False), (True, "qcow2", True, False), (False, "raw", True, False),
+])
+def test_what_lasts_is_written_past_the_cache(lasting: bool, format: str, direct: bool, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qemu_img, "takes_direct_io", lambda path: direct)
+    runner = Answers()
+    QemuImg(runner).convert_into("/x", "qcow2", "/y", format, deadline=DEADLINE, what="x", lasting=lasting)
+    assert (runner.commands[0][4:6] == ["-t", "none"]) is expected
 
 
 def test_looking_at_an_image_is_limited() -> None:
