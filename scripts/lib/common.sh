@@ -9,7 +9,8 @@ LAB=${BOOTABLE_LAB:-$ROOT/.lab}
 CACHE=$ROOT/.cache
 export ANSIBLE_COLLECTIONS_PATH=$CACHE/collections
 export ANSIBLE_FORCE_COLOR=${ANSIBLE_FORCE_COLOR:-0}
-export PATH=$VENV/bin:$PATH
+# mkfs and the like lie where an ordinary user does not look.
+export PATH=$VENV/bin:$PATH:/usr/sbin:/sbin
 
 # Root is needed for packages, for Ceph's and RabbitMQ's users and for mounting test file systems.
 AS_ROOT=()
