@@ -9,16 +9,17 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, MissingPackage, VolumesError
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import UNCHANGED
 
 
-def raise_troubles(troubles: t.Mapping[str, Exception], purpose: str, done: t.Sequence[t.Any]) -> None:
+def raise_troubles(troubles: t.Mapping[str, Exception], purpose: str, done: t.Sequence[t.Mapping[str, t.Any]]) -> None:
     """Raise one error for all ``troubles``; nothing when there are none.
 
     An error that is not a VolumesError is a bug of ours and is raised as it is; so is a library that is missing.
 
     :param troubles: Volume names, and what went wrong with each.
     :param purpose: What they could not be: ``made``, ``removed``.
-    :param done: The results of those that succeeded.
+    :param done: The results of those that succeeded; one whose ``how`` is ``unchanged`` is no change.
     :raises VolumesError: of their common kind, when all went wrong in the same way.
     :raises BackendError: otherwise. In both cases ``failures`` has each volume's own message.
     """
@@ -39,5 +40,5 @@ def raise_troubles(troubles: t.Mapping[str, Exception], purpose: str, done: t.Se
     details: t.Dict[str, t.Any] = {}
     for error in troubles.values():
         details.update(t.cast(VolumesError, error).details)
-    details.update(failures=failures, volumes=list(done), changed=bool(done))
+    details.update(failures=failures, volumes=list(done), changed=any(each.get("how") != UNCHANGED for each in done))
     raise t.cast(t.Type[VolumesError], kind)(message, **details)

@@ -35,3 +35,9 @@ def test_only_time_outs_stay_a_time_out():
 def test_a_bug_is_not_dressed_up_as_trouble():
     with pytest.raises(ZeroDivisionError):
         raise_troubles({"a": NoRoom("full"), "b": ZeroDivisionError()}, "made", [])
+
+
+def test_what_was_found_unchanged_is_no_change():
+    with pytest.raises(NoRoom) as told:
+        raise_troubles({"a": NoRoom("full")}, "made", [{"name": "b", "how": "unchanged"}])
+    assert told.value.details["changed"] is False
