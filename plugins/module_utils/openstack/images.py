@@ -42,7 +42,13 @@ class Image:
     :param virtual_size: Bytes of the disk inside, as Glance found out; None if it did not.
     :param min_disk: GiB.
     :param checksum: MD5 in hex, or None.
+    :param owner: The project's id; None where Glance does not tell.
+    :param created_at: Glance's clock, ISO 8601 (UTC).
     :param stores: Ids of the stores that hold it; empty where there is only one.
+    :param locations: Where its bytes lie, as ``cinder://<store>/<volume>``; empty where Glance does not tell, which is the default.
+    :param importing_to: The stores that an import has yet to bring it to.
+    :param failed_import: The stores that an import could not bring it to.
+    :param import_task: The import that has the image locked; None if there is none.
     :param properties: What people, and services, gave it beyond Glance's own attributes.
     """
 
@@ -58,8 +64,16 @@ class Image:
     hash_algo: t.Optional[str] = None
     hash_value: t.Optional[str] = None
     visibility: str = "private"
+    protected: bool = False
     hidden: bool = False
+    owner: t.Optional[str] = None
+    created_at: str = ""
+    tags: t.Tuple[str, ...] = ()
     stores: t.Tuple[str, ...] = ()
+    locations: t.Tuple[str, ...] = ()
+    importing_to: t.Tuple[str, ...] = ()
+    failed_import: t.Tuple[str, ...] = ()
+    import_task: t.Optional[str] = None
     properties: t.Mapping[str, t.Any] = field(default_factory=dict)
 
     @classmethod
@@ -70,10 +84,20 @@ class Image:
             disk_format=data.get("disk_format"), container_format=data.get("container_format"),
             size=data.get("size"), virtual_size=data.get("virtual_size"), min_disk=data.get("min_disk") or 0,
             checksum=data.get("checksum"), hash_algo=data.get("os_hash_algo"), hash_value=data.get("os_hash_value"),
-            visibility=data.get("visibility", "private"), hidden=bool(data.get("os_hidden")),
-            stores=tuple(each for each in (data.get("stores") or "").split(",") if each),
-            properties={key: value for key, value in data.items() if key not in _OWN},
+            visibility=data.get("visibility", "private"), protected=bool(data.get("protected")), hidden=bool(data.get("os_hidden")),
+            owner=data.get("owner"), created_at=data.get("created_at") or "", tags=tuple(sorted(data.get("tags") or ())),
+            stores=_names(data.get("stores")),
+            locations=tuple(each["url"] for each in data.get("locations") or ()) or ((data["direct_url"],) if data.get("direct_url") else ()),
+            importing_to=_names(data.get("os_glance_importing_to_stores")), failed_import=_names(data.get("os_glance_failed_import")),
+            import_task=data.get("os_glance_import_task") or None,
+            # what begins with os_glance_ is Glance's note to itself
+            properties={key: value for key, value in data.items() if key not in _OWN and not key.startswith("os_glance_")},
         )
+
+
+def _names(listed: t.Optional[str]) -> t.Tuple[str, ...]:
+    """Glance separates the names of stores with commas."""
+    return tuple(each for each in (listed or "").split(",") if each)
 
 
 class Download:
