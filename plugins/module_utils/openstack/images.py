@@ -120,6 +120,19 @@ class Download:
         self._response.close()
 
 
+def connect(session: Session, endpoint: str, retries: int) -> t.Any:
+    """glanceclient, over an authenticated session.
+
+    :param endpoint: Glance's address without a version.
+    :raises MissingPackage: glanceclient is not installed on this host.
+    """
+    try:
+        from glanceclient.v2.client import Client
+    except ImportError as error:
+        raise MissingPackage("python-glanceclient", traceback.format_exc()) from error
+    return Client(session=session, endpoint_override=endpoint, connect_retries=retries)
+
+
 class Images:
     """Glance, for one project."""
 
@@ -136,11 +149,7 @@ class Images:
         :param endpoint: Glance's address without a version.
         :raises MissingPackage: glanceclient is not installed on this host.
         """
-        try:
-            from glanceclient.v2.client import Client
-        except ImportError as error:
-            raise MissingPackage("python-glanceclient", traceback.format_exc()) from error
-        return cls(Client(session=session, endpoint_override=endpoint, connect_retries=retries), session, endpoint, retries)
+        return cls(connect(session, endpoint, retries), session, endpoint, retries)
 
     def get(self, image_id: str) -> Image:
         """The image of that id.
@@ -201,30 +210,59 @@ class Images:
 
     def create(self, name: str, data: t.Iterable[bytes], *, disk_format: str, container_format: str = "bare", size: t.Optional[int] = None,
                properties: t.Optional[t.Mapping[str, str]] = None, tags: t.Sequence[str] = (), visibility: str = "private") -> Image:
-        """A new image, filled with the pieces that ``data`` yields; they go to Glance one by one.
-
-        Whatever goes wrong, no image is left behind. An error that ``data`` raises comes out as it is.
-        The bytes come only once, so nothing is sent a second time: not after a lost connection, not after a 401.
+        """A new image, filled with the pieces that ``data`` yields. Whatever goes wrong, no image is left behind.
 
         :param size: Bytes in all, if known.
         """
+        image = self.announce(
+            name, disk_format=disk_format, container_format=container_format, properties=properties, tags=tags, visibility=visibility)
+        try:
+            return self.upload(image, data, size=size)
+        except BaseException:
+            with contextlib.suppress(VolumesError):
+                self.delete(image.id)
+            raise
+
+    def announce(self, name: str, *, disk_format: str, container_format: str = "bare", properties: t.Optional[t.Mapping[str, str]] = None,
+                 tags: t.Sequence[str] = (), visibility: str = "private", image_id: t.Optional[str] = None) -> Image:
+        """A new image without data: ``queued``.
+
+        :param image_id: A UUID for it, where something has to know that beforehand.
+        """
         attributes: t.Dict[str, t.Any] = dict(properties or {})
         attributes.update(name=name, disk_format=disk_format, container_format=container_format, visibility=visibility, tags=list(tags))
+        if image_id:
+            attributes["id"] = image_id
         with translated("Glance", "create image %s" % name):
             dummy, created = self._client.http_client.post("/v2/images", data=attributes)
-        image_id = created["id"]
+        return Image.from_json(created)
+
+    def upload(self, image: Image, data: t.Iterable[bytes], *, size: t.Optional[int] = None, store: t.Optional[str] = None,
+               base: t.Optional[str] = None) -> Image:
+        """Fill a ``queued`` image with the pieces that ``data`` yields; they go to Glance one by one.
+
+        An error that ``data`` raises comes out as it is. The bytes come only once, so nothing is sent a second time: not after
+        a lost connection, not after a 401. Whatever goes wrong, the image stays, without data.
+
+        :param size: Bytes in all, if known.
+        :param store: Where they shall lie; None for the default store.
+        :param base: The id of the image from which this one descends. No Glance up to 33 (2026.2) acts on it; one to come may.
+        :raises InvalidInput: there is no such store.
+        """
         broken: t.List[Exception] = []
         headers = {"Content-Type": "application/octet-stream"}
         if size is not None:
             headers["x-openstack-image-size"] = str(size)
+        if store:
+            headers["x-image-meta-store"] = store
+        if base:
+            headers["x-openstack-base-image-ref"] = base
         try:
-            with translated("Glance", "take the bytes of image %s" % name):
+            with translated("Glance", "take the bytes of image %s" % image.name):
                 self._session.put(
-                    self._file(image_id), data=_chunks(data, broken), headers=headers, log=False, redirect=False, connect_retries=0, allow_reauth=False)
-            return self.get(image_id)
-        except BaseException as error:
-            with contextlib.suppress(VolumesError):
-                self.delete(image_id)
+                    self._file(image.id), data=_chunks(data, broken), headers=headers, log=False, redirect=False, connect_retries=0, allow_reauth=False)
+            return self.get(image.id)
+        except Exception as error:
             if broken:
                 raise broken[0] from error
             raise
@@ -234,10 +272,50 @@ class Images:
 
     def set_properties(self, image_id: str, properties: t.Mapping[str, str]) -> None:
         """Add or replace these properties, and leave the others."""
-        changes = [{"op": "add", "path": "/" + key, "value": value} for key, value in properties.items()]
+        self.change(image_id, properties)
+
+    def change(self, image_id: str, values: t.Mapping[str, t.Any], without: t.Sequence[str] = ()) -> Image:
+        """Add or replace attributes and properties, take others away, and leave the rest.
+
+        :param values: In Glance's names: ``protected``, ``visibility``, ``tags`` (a list), ``min_disk`` (GiB), or any property.
+        :param without: Properties that the image has, and shall not have any longer.
+        """
+        # "add" replaces, too: RFC 6902
+        changes: t.List[t.Dict[str, t.Any]] = [{"op": "add", "path": "/" + key, "value": value} for key, value in values.items()]
+        changes += [{"op": "remove", "path": "/" + key} for key in without]
         with translated("Glance", "change image %s" % image_id):
-            # "add" replaces, too: RFC 6902
-            self._client.http_client.patch("/v2/images/%s" % image_id, data=json.dumps(changes), headers={"Content-Type": _PATCH})
+            dummy, changed = self._client.http_client.patch("/v2/images/%s" % image_id, data=json.dumps(changes), headers={"Content-Type": _PATCH})
+        return Image.from_json(changed)
+
+    def add_location(self, image_id: str, url: str) -> None:
+        """Make a ``queued`` image refer to bytes that are in a store already; Glance finishes that after this returns.
+
+        Tried first is the location API of Glance 29 and later, for services; then the older one, which an operator may have
+        opened with ``show_multiple_locations``.
+
+        :param url: ``cinder://<volume>``, or ``cinder://<store>/<volume>``.
+        :raises Denied: neither is open to this account.
+        """
+        with translated("Glance", "let image %s refer to %s" % (image_id, url)):
+            try:
+                self._client.http_client.post("/v2/images/%s/locations" % image_id, data={"url": url})
+                return
+            except Exception as error:
+                if getattr(error, "code", None) not in (403, 404, 405):
+                    raise
+            change = [{"op": "add", "path": "/locations/-", "value": {"url": url, "metadata": {}}}]
+            self._client.http_client.patch("/v2/images/%s" % image_id, data=json.dumps(change), headers={"Content-Type": _PATCH})
+
+    def locations(self, image: Image) -> t.Tuple[str, ...]:
+        """Where an image's bytes lie, as URLs; empty where Glance does not tell this account."""
+        if image.locations:
+            return image.locations
+        try:
+            with translated("Glance", "tell where image %s lies" % image.id):
+                dummy, found = self._client.http_client.get("/v2/images/%s/locations" % image.id)
+        except VolumesError:
+            return ()
+        return tuple(each["url"] for each in found or ())
 
     def delete(self, image_id: str) -> None:
         """Delete an image; one that is gone already is no error.
@@ -246,14 +324,6 @@ class Images:
         """
         with contextlib.suppress(NotFound), translated("Glance", "delete image %s" % image_id):
             self._client.images.delete(image_id)
-
-    def stores(self) -> t.List[t.Dict[str, t.Any]]:
-        """The stores Glance offers, as ``{"id": …, "default": bool, "read-only": bool}``; empty where it has only one."""
-        try:
-            with translated("Glance", "list its stores"):
-                return list(self._client.images.get_stores_info()["stores"])
-        except NotFound:
-            return []
 
 
 def _chunks(data: t.Iterable[bytes], broken: t.List[Exception]) -> t.Iterator[bytes]:

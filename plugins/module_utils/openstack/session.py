@@ -19,6 +19,7 @@ import typing as t
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput, MissingPackage, NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import translated
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Images
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.stores import Stores
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import Volumes
 
 if t.TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Cloud:
         self._session = self._pooled(region.get_session())
         self._lock = threading.Lock()
         self._images: t.Optional[Images] = None
+        self._stores: t.Optional[Stores] = None
         self._volumes: t.Optional[Volumes] = None
 
     @classmethod
@@ -116,10 +118,16 @@ class Cloud:
         """Glance."""
         with self._lock:
             if self._images is None:
-                endpoint = self._endpoint("image", "Glance", discover=False)
-                # glanceclient writes the version into its paths itself
-                self._images = Images.connect(self._session, re.sub(r"/v\d[^/]*/?$", "", endpoint.url or ""), self._retries("image"))
+                self._images = Images.connect(self._session, self._glance(), self._retries("image"))
             return self._images
+
+    @property
+    def stores(self) -> Stores:
+        """Glance's stores."""
+        with self._lock:
+            if self._stores is None:
+                self._stores = Stores.connect(self._session, self._glance(), self._retries("image"))
+            return self._stores
 
     @property
     def volumes(self) -> Volumes:
@@ -133,6 +141,10 @@ class Cloud:
                     self._session, endpoint.url or "", newest=endpoint.max_microversion or (3, 0), project=project or "",
                     retries=self._retries("block-storage"))
             return self._volumes
+
+    def _glance(self) -> str:
+        """Glance's address without the version, which glanceclient writes into its paths itself."""
+        return re.sub(r"/v\d[^/]*/?$", "", self._endpoint("image", "Glance", discover=False).url or "")
 
     def _endpoint(self, service_type: str, name: str, *, discover: bool) -> EndpointData:
         """Where the catalogue, or clouds.yaml, says the service is; with its microversions if ``discover``.

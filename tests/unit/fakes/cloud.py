@@ -12,6 +12,7 @@ import typing as t
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Clock, Deadline
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Images
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.stores import Stores
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import Volumes
 
 from ansible_collections.bootable.volumes.tests.unit.fakes.cinder import FakeCinder
@@ -44,6 +45,7 @@ class FakeCloud:
         self.cinder.newest = newest
         session = session_with(self.cinder, self.glance)
         self.images = Images.connect(session, "http://glance", 0)
+        self.stores = Stores.connect(session, "http://glance", 0)
         self.volumes = Volumes.connect(session, "http://cinder/v3", newest=newest, project="p1", retries=0)
 
     def __call__(self) -> FakeCloud:

@@ -80,10 +80,6 @@ def test_images_that_cannot_be_read(cloud: FakeCloud, status: str, words: str) -
         require_readable(image)
 
 
-def test_stores(cloud: FakeCloud) -> None:
-    assert [store["id"] for store in cloud.images.stores()] == ["rbd", "file"]
-
-
 # --- reading ---
 
 
