@@ -103,6 +103,17 @@ class Wish:
 
 
 @dataclass(frozen=True)
+class Upload:
+    """An image that Cinder has begun to make.
+
+    :param type_specs: The extra specs of the volume's type, of which Cinder here shows more than a member sees elsewhere.
+    """
+
+    image_id: str
+    type_specs: t.Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Quota:
     """One of a project's quotas.
 
@@ -181,13 +192,17 @@ class Volumes:
         with translated("Cinder", "list the snapshots of volume %s" % volume_id):
             return [each.id for each in self._client.volume_snapshots.list(detailed=False, search_opts={"volume_id": volume_id})]
 
-    def messages(self, volume_id: str) -> t.List[str]:
-        """What Cinder has to say of a volume that went wrong, newest first; often nothing."""
+    def messages(self, volume_id: str, since: str = "") -> t.List[str]:
+        """What Cinder has to say of a volume that went wrong, newest first; often nothing.
+
+        :param since: Only what it said at this time, ISO 8601 (UTC), or later.
+        """
         if not self.supports(MESSAGES):
             return []
         with translated("Cinder", "list messages"):
             found = self._client.messages.list(search_opts={"resource_uuid": volume_id})
-        return [each.user_message for each in sorted(found, key=lambda each: each.created_at, reverse=True)]
+        recent = [each for each in found if each.created_at[:19] >= since[:19]]
+        return [each.user_message for each in sorted(recent, key=lambda each: each.created_at, reverse=True)]
 
     def types(self) -> t.Dict[str, str]:
         """The volume types that the project may use: names to ids."""
@@ -281,6 +296,24 @@ class Volumes:
         """Set the description."""
         with translated("Cinder", "describe volume %s" % volume_id):
             self._client.volumes.update(volume_id, description=description)
+
+    def upload_to_image(self, volume_id: str, name: str, *, disk_format: str, container_format: str, visibility: str, force: bool) -> Upload:
+        """Ask for an image of a volume; the volume is ``uploading`` and the image ``queued`` when this returns.
+
+        :param force: Even while it is attached; a cloud may ignore that (``enable_force_upload``).
+        :raises InvalidInput: the volume's status forbids that.
+        :raises Denied: this account may not, or not with this visibility.
+        """
+        with translated("Cinder", "make an image of volume %s" % volume_id):
+            # visibility came with microversion 3.1, which every Cinder that is still run has
+            dummy, body = self._client.volumes.upload_to_image(volume_id, force, name, container_format, disk_format, visibility, False)
+        said = body["os-volume_upload_image"]
+        return Upload(said["image_id"], dict((said.get("volume_type") or {}).get("extra_specs") or {}))
+
+    def set_readonly(self, volume_id: str, readonly: bool) -> None:
+        """Say whether a volume can be written to."""
+        with translated("Cinder", "make volume %s %s" % (volume_id, "read-only" if readonly else "writable")):
+            self._client.volumes.update_readonly_flag(volume_id, readonly)
 
     def reimage(self, volume_id: str, image_id: str) -> None:
         """Ask for a volume's content to be replaced by an image; it is ``downloading`` when this returns.
