@@ -226,6 +226,41 @@ class Volumes:
             return self._client.volume_types.default().name
         return None
 
+    def type_specs(self, name_or_id: str) -> t.Dict[str, str]:
+        """The extra specs of a volume type, as far as this account may see them: to members Cinder shows only a few, without a word.
+
+        :raises NotFound: there is no such type; naming those there are.
+        """
+        return self._type(name_or_id)[1]
+
+    def set_type_spec(self, name_or_id: str, key: str, value: str) -> None:
+        """Add or replace one extra spec of a volume type, and leave the others.
+
+        :raises Denied: for all but administrators.
+        :raises InvalidInput: there are volumes of that type, or Cinder does not like the value.
+        """
+        type_id, dummy = self._type(name_or_id)
+        with translated("Cinder", "set %s of volume type %s" % (key, name_or_id)):
+            self._client.client.post("/types/%s/extra_specs" % type_id, body={"extra_specs": {key: value}})
+
+    def unset_type_spec(self, name_or_id: str, key: str) -> None:
+        """Remove one extra spec of a volume type; one that is not there is no error.
+
+        :raises Denied: for all but administrators.
+        :raises InvalidInput: there are volumes of that type.
+        """
+        type_id, specs = self._type(name_or_id)
+        if key in specs:
+            with translated("Cinder", "remove %s of volume type %s" % (key, name_or_id)):
+                self._client.client.delete("/types/%s/extra_specs/%s" % (type_id, key))
+
+    def _type(self, name_or_id: str) -> t.Tuple[str, t.Dict[str, str]]:
+        """A type's id, and its extra specs."""
+        type_id = self.types()[self.find_type(name_or_id)]
+        with translated("Cinder", "show the extra specs of volume type %s" % name_or_id):
+            dummy, found = self._client.client.get("/types/%s/extra_specs" % type_id)
+        return type_id, found["extra_specs"]
+
     def quotas(self) -> t.Dict[str, Quota]:
         """The project's quotas: ``volumes``, ``gigabytes``, ``per_volume_gigabytes``, and per type as ``volumes_rbd``."""
         with translated("Cinder", "show the quotas"):

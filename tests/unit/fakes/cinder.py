@@ -16,6 +16,9 @@ from ansible_collections.bootable.volumes.tests.unit.fakes.http import Refused, 
 
 GIB = 1024 ** 3
 
+# From cinder/policies/type_extra_specs.py: what members see of a type.
+VISIBLE_SPECS = ("RESKEY:availability_zones", "multiattach", "replication_enabled")
+
 # From cinder/volume/api.py (29.0.0).
 DELETABLE = ("available", "error", "error_restoring", "error_extending", "error_managing")
 FROZEN_METADATA = ("maintenance", "uploading")
@@ -43,6 +46,9 @@ class FakeCinder(Service):
         ("GET", r"/messages", "list_messages"),
         ("GET", r"/types", "list_types"),
         ("GET", r"/types/default", "default_type"),
+        ("GET", r"/types/(?P<id>[^/]+)/extra_specs", "type_specs"),
+        ("POST", r"/types/(?P<id>[^/]+)/extra_specs", "set_type_specs"),
+        ("DELETE", r"/types/(?P<id>[^/]+)/extra_specs/(?P<key>[^/]+)", "unset_type_spec"),
         ("GET", r"/os-quota-sets/(?P<project>[^/]+)", "quotas"),
     )
 
@@ -54,6 +60,7 @@ class FakeCinder(Service):
         self.snapshots: t.Dict[str, str] = {}
         self.messages: t.List[t.Dict[str, str]] = []
         self.types = {"rbd": "11111111-0000-4000-8000-000000000001", "nfs": "11111111-0000-4000-8000-000000000002"}
+        self.specs: t.Dict[str, t.Dict[str, str]] = {type_id: {"volume_backend_name": name} for name, type_id in self.types.items()}
         self.limits = {"volumes": 100, "gigabytes": 1000, "per_volume_gigabytes": -1}
         self.clones_images = True
         self.seconds = 3.0
@@ -61,6 +68,7 @@ class FakeCinder(Service):
         self.unanswered: t.Set[str] = set()
         self.undeletable: t.Set[str] = set()
         self.admin = False
+        self.stores = ("file", "rbd", "cinder")
         self.newest = (3, 71)
         self.page = 1000
 
@@ -140,6 +148,36 @@ class FakeCinder(Service):
 
     def default_type(self, request: Request) -> t.Any:
         return 200, {"volume_type": {"id": self.types["rbd"], "name": "rbd"}}
+
+    def _type_specs(self, type_id: str) -> t.Dict[str, str]:
+        if type_id not in self.specs:
+            raise Refused(404, "Volume type %s could not be found." % type_id)
+        return self.specs[type_id]
+
+    def type_specs(self, request: Request, id: str) -> t.Any:
+        return 200, {"extra_specs": {key: value for key, value in self._type_specs(id).items() if self.admin or key in VISIBLE_SPECS}}
+
+    def _changeable_specs(self, type_id: str, action: str) -> t.Dict[str, str]:
+        if not self.admin:
+            raise Refused(403, "Policy doesn't allow volume_extension:types_extra_specs:%s to be performed." % action)
+        if any(self.types[volume["volume_type"]] == type_id for volume in self.volumes.values()):
+            raise Refused(400, "Volume Type is currently in use.")
+        return self._type_specs(type_id)
+
+    def set_type_specs(self, request: Request, id: str) -> t.Any:
+        specs, wish = self._changeable_specs(id, "create"), request.json["extra_specs"]
+        store = wish.get("image_service:store_id")
+        if store is not None and store not in self.stores:
+            raise Refused(404, "Image store %s could not be found." % store)
+        specs.update(wish)
+        return 200, {"extra_specs": wish}
+
+    def unset_type_spec(self, request: Request, id: str, key: str) -> t.Any:
+        specs = self._changeable_specs(id, "delete")
+        if key not in specs:
+            raise Refused(404, "Volume Type %s has no extra specs with key %s." % (id, key))
+        del specs[key]
+        return 202, None
 
     def _used(self) -> t.Dict[str, int]:
         used: t.Dict[str, int] = {}

@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import pytest
+
+pytest.importorskip("glanceclient")
+
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.stores import Store
 from ansible_collections.bootable.volumes.tests.unit.fakes.cloud import FakeCloud
 

@@ -169,3 +169,35 @@ def test_snapshots(cloud: FakeCloud) -> None:
     cloud.cinder.snapshots["s1"] = "v1"
     assert cloud.volumes.snapshots("v1") == ["s1"]
     assert cloud.volumes.snapshots("v2") == []
+
+
+# --- what types know ---
+
+
+def test_the_specs_of_a_type_as_members_and_administrators_see_them(cloud: FakeCloud) -> None:
+    assert cloud.volumes.type_specs("rbd") == {}
+    cloud.cinder.admin = True
+    assert cloud.volumes.type_specs("rbd") == cloud.volumes.type_specs(cloud.cinder.types["rbd"]) == {"volume_backend_name": "rbd"}
+    with pytest.raises(NotFound, match="no volume type 'nix'.*nfs, rbd"):
+        cloud.volumes.type_specs("nix")
+
+
+def test_one_spec_is_set_and_unset_and_the_others_stay(cloud: FakeCloud) -> None:
+    cloud.cinder.admin = True
+    for value in ("file", "rbd"):
+        cloud.volumes.set_type_spec("rbd", "image_service:store_id", value)
+        assert cloud.volumes.type_specs("rbd") == {"volume_backend_name": "rbd", "image_service:store_id": value}
+    for dummy in range(2):
+        cloud.volumes.unset_type_spec("rbd", "image_service:store_id")
+        assert cloud.volumes.type_specs("rbd") == {"volume_backend_name": "rbd"}
+
+
+def test_who_may_change_a_type_and_when(cloud: FakeCloud) -> None:
+    with pytest.raises(Denied, match="did not set image_service:store_id of volume type rbd: .*types_extra_specs:create"):
+        cloud.volumes.set_type_spec("rbd", "image_service:store_id", "file")
+    cloud.cinder.admin = True
+    with pytest.raises(NotFound, match="store nix could not be found"):
+        cloud.volumes.set_type_spec("rbd", "image_service:store_id", "nix")
+    cloud.volumes.create(Wish("web-1", 1, type="rbd"))
+    with pytest.raises(InvalidInput, match="currently in use"):
+        cloud.volumes.set_type_spec("rbd", "image_service:store_id", "file")
