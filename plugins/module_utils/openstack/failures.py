@@ -10,6 +10,7 @@ The clients are told by the package that defines their exceptions, so that none 
 from __future__ import annotations
 
 import contextlib
+import html
 import re
 import typing as t
 
@@ -106,7 +107,7 @@ def _status_of(error: Exception) -> t.Optional[int]:
 def _words_of(error: Exception) -> str:
     """The service's own words, on one line, without titles and secrets."""
     words = _from_body(error) or getattr(error, "message", None) or getattr(error, "details", None) or str(error)
-    line = " ".join(str(words).split())
+    line = " ".join(html.unescape(str(words)).split())
     line = _WRAPPED.sub(lambda match: match.group(1).strip(), _TITLE.sub("", line))
     line = _SECRET.sub(lambda match: "%s***%s" % (match.group(1) or match.group(2), "@" if match.group(1) else ""), line)
     return line.rstrip(" .:") or type(error).__name__

@@ -13,15 +13,12 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
 from ansible_collections.bootable.volumes.plugins.module_utils.core.events import Event
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Clock
-from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.outages import through_outages
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume, Volumes
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import is_broken, is_busy, was_downloaded
 
 # Pauses between two looks: a tenth of the time waited so far, within these seconds.
 SHORTEST, LONGEST = 0.2, 5.0
-
-# Seconds for which Cinder may fail to answer while it is watched: work of hours shall not end because a service restarts.
-OUTAGE = 120.0
 
 
 @dataclass
@@ -50,16 +47,9 @@ class Watch:
         """The volumes as they are now; None for those that are gone. One request, whatever their number.
 
         :param since: Cinder's time when the oldest of them was created, if known: then others need not be listed.
-        :raises BackendError: Cinder has not answered for longer than OUTAGE.
+        :raises BackendError: Cinder has been away for too long.
         """
-        give_up = self.clock.now() + min(OUTAGE, self._job.deadline.remaining())
-        while True:
-            try:
-                return self._look(ids, since)
-            except BackendError as error:
-                if isinstance(error, Denied) or self.clock.now() >= give_up:
-                    raise
-                self.clock.sleep(LONGEST / 2)
+        return through_outages(lambda: self._look(ids, since), self._job.deadline)
 
     def _look(self, ids: t.Collection[str], since: t.Optional[str]) -> t.Dict[str, t.Optional[CinderVolume]]:
         if len(ids) == 1:

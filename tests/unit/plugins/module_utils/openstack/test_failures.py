@@ -63,6 +63,7 @@ GLANCE_IN_USE = """<html>
     (glance.HTTPForbidden("locked"), Denied, "locked (HTTP 403)"),
     (glance.HTTPNotFound("No image found with ID 1"), NotFound, "No image found with ID 1 (HTTP 404)"),
     (glance.from_response(Answer(409, GLANCE_IN_USE, "text/html"), b"body"), InUse, "do it: Image 1 could not be deleted because it is in use"),
+    (glance.HTTPBadRequest("Image is already present at store &#x27;rbd&#x27;"), InvalidInput, "at store 'rbd' (HTTP 400)"),
     (glance.HTTPOverLimit("too large"), NoRoom, "too large (HTTP 413)"),
     (glance.HTTPServiceUnavailable("down"), BackendError, "down (HTTP 503)"),
     (glance.CommunicationError("no way"), BackendError, "no way; check that the service is up"),

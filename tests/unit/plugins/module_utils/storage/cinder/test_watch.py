@@ -12,8 +12,9 @@ pytest.importorskip("glanceclient")
 pytest.importorskip("cinderclient")
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, TimedOut
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.outages import OUTAGE
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume, Wish
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.watch import OUTAGE, Watch
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.watch import Watch
 from ansible_collections.bootable.volumes.tests.unit.fakes.cloud import FakeCloud
 from ansible_collections.bootable.volumes.tests.unit.fakes.http import Refused, Request
 

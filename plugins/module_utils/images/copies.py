@@ -1,0 +1,282 @@
+# Copyright: The bootable.volumes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Bringing an image that is there to the stores it belongs in, and out of those it does not.
+
+Glance copies for one import at a time: while it works, the image is locked, and whoever else wants something waits. Here such an
+import, be it another run's, an earlier run's that was killed, or Glance's own hashing, is waited for and what it did is taken as done.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import (
+    InUse, InvalidInput, NoRoom, NotFound, TimedOut, VolumesError,
+)
+from ansible_collections.bootable.volumes.plugins.module_utils.core.events import Event
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Image, require_readable
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.outages import through_outages
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.stores import COPY_IMAGE
+
+if t.TYPE_CHECKING:
+    from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
+    from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Images
+    from ansible_collections.bootable.volumes.plugins.module_utils.openstack.stores import Stores
+
+# What has become of a store.
+PRESENT, COPIED, REMOVED, PENDING = "present", "copied", "removed", "pending"
+FAILED, DENIED, READ_ONLY, UNKNOWN = "failed", "denied", "read_only", "unknown"
+
+# Those in which the store is not as it was wished.
+TROUBLES = frozenset((FAILED, DENIED, READ_ONLY, UNKNOWN))
+
+# Seconds after which a lock that is still there is put to Glance again: it alone knows whether the lock has expired (60 minutes after
+# its task's last sign of life, 120 if that never began: glance/api/v2/images.py), and then passes it on to who asks for a copy.
+ASK_AGAIN = 60.0
+
+# How often something is tried that Glance refuses without a reason that can be seen.
+TRIES = 3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What has become of the image in one store.
+
+    :param state: ``present``, ``copied``, ``removed``, ``pending``, or one of ``TROUBLES``.
+    :param reason: Why, to read; Glance's own where it gives one. Empty where nothing needs saying.
+    """
+
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Brought:
+    """An image afterwards.
+
+    :param image: As it is now.
+    :param stores: What has become of each store that was named.
+    """
+
+    image: Image
+    stores: t.Mapping[str, Outcome]
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was written, or is being written."""
+        return any(outcome.state in (COPIED, REMOVED, PENDING) for outcome in self.stores.values())
+
+    @property
+    def troubles(self) -> t.Dict[str, Outcome]:
+        """The stores that are not as they were wished."""
+        return {store: outcome for store, outcome in self.stores.items() if outcome.state in TROUBLES}
+
+    def as_dict(self) -> t.Dict[str, t.Any]:
+        """As tasks' results show it."""
+        report = {store: {"state": outcome.state, "reason": outcome.reason} for store, outcome in self.stores.items()}
+        return {"id": self.image.id, "name": self.image.name, "stores": list(self.image.stores), "report": report}
+
+
+def bring(image_id: str, *, missing: t.Sequence[str], surplus: t.Sequence[str] = (), images: Images, stores: Stores, job: Job) -> Brought:
+    """Copy an image to the stores that miss it, and when it is in all of them, remove it from those where it is too many.
+
+    A store that refuses, or rights that are missing, stop no other store: they are told of as outcomes. With ``job.wait`` False the
+    copies are left to Glance and nothing is removed; an import that brings it elsewhere must end all the same before ours can begin.
+
+    :param missing: Stores that shall hold it; those that do already are fine.
+    :param surplus: Stores that shall not; kept as long as it is not everywhere it is missing, or would then be nowhere.
+    :raises InvalidInput: the image has no data to copy.
+    :raises NotFound: it is gone.
+    :raises TimedOut: its details have as ``image`` what ``Brought.as_dict`` gives. Nothing is undone; the next run adopts the import.
+    :raises BackendError: Glance does not answer.
+    """
+    work = _Work(image_id, images, stores, job)
+    work.copy(missing)
+    if surplus:
+        work.remove(surplus)
+    return work.brought
+
+
+class _Work:
+    """One image on its way."""
+
+    def __init__(self, image_id: str, images: Images, stores: Stores, job: Job) -> None:
+        self._id = image_id
+        self._images = images
+        self._stores = stores
+        self._job = job
+        self._outcomes: t.Dict[str, Outcome] = {}
+        self._refusals = 0
+        self._image = self._look()
+
+    @property
+    def brought(self) -> Brought:
+        """How far it has got."""
+        return Brought(self._image, dict(self._outcomes))
+
+    def _look(self) -> Image:
+        self._image = through_outages(lambda: self._images.get(self._id), self._job.deadline)
+        return self._image
+
+    def _settle(self, stores: t.Iterable[str], state: str, reason: str = "") -> None:
+        self._outcomes.update({store: Outcome(state, reason) for store in stores})
+
+    def _unsettled(self, stores: t.Sequence[str]) -> t.List[str]:
+        return [store for store in stores if store not in self._outcomes]
+
+    def _pause(self) -> None:
+        self._job.deadline.clock.sleep(1)
+
+    # --- copying ---
+
+    def copy(self, missing: t.Sequence[str]) -> None:
+        """Bring the image to these stores, and settle each of them."""
+        self._settle((store for store in missing if store in self._image.stores), PRESENT)
+        wanted = self._possible([store for store in missing if store not in self._image.stores])
+        if not wanted:
+            return
+        require_readable(self._image)
+        self._job.listener.hear(Event("copy", self._image.name or self._id))
+        while wanted:
+            self._until_hashed()
+            self._settle((store for store in wanted if store in self._image.stores), COPIED, "by an import that was under way already")
+            if not self._job.wait:
+                self._settle((store for store in wanted if store in self._image.importing_to), PENDING, "an import that was under way already brings it")
+            wanted = self._unsettled(wanted)
+            if wanted:
+                self._ask(wanted)
+
+    def _ask(self, wanted: t.Sequence[str]) -> None:
+        """Ask for the copies, and settle the stores if the answer is final."""
+        try:
+            self._stores.copy(self._id, wanted)
+        except VolumesError as error:
+            image = self._look()
+            arriving = set(wanted) & set(image.importing_to)
+            if set(wanted) & set(image.stores):
+                return
+            if image.import_task and (arriving or not isinstance(error, Denied)):
+                self._until_free(wanted, ASK_AGAIN)
+                return
+            self._refusals += 1
+            self._refused(error, wanted, last=self._refusals == TRIES)
+            self._pause()
+        else:
+            self._judge(wanted)
+
+    def _possible(self, wanted: t.Sequence[str]) -> t.List[str]:
+        """Those that are no reason for Glance to refuse the others, too; settles the rest."""
+        offered = {store.id: store for store in self._stores.list()} if wanted else {}
+        names = ", ".join(offered) or "only one, without a name"
+        self._settle((store for store in wanted if store not in offered), UNKNOWN, "Glance does not have this store; there are: %s" % names)
+        self._settle((store for store in wanted if store in offered and offered[store].read_only), READ_ONLY, "nothing can be written to it")
+        return self._unsettled(wanted)
+
+    def _refused(self, error: VolumesError, wanted: t.Sequence[str], *, last: bool) -> None:
+        """Settle what Glance refused, if its answer is final; it may also have been of a state that has passed.
+
+        :raises VolumesError: what is wrong lies with more than these stores.
+        """
+        require_readable(self._image)
+        if isinstance(error, Denied) and error.details.get("http_status") == 403:
+            self._settle(wanted, DENIED, "%s. Copying an image to another store needs the policy copy_image, which by default is for "
+                                         "administrators" % error.message)
+        elif isinstance(error, InvalidInput):
+            allowed = COPY_IMAGE in self._stores.import_methods()
+            self._settle(wanted, FAILED, error.message + ("" if allowed else ". Its enabled_import_methods lack %s" % COPY_IMAGE))
+        elif isinstance(error, NoRoom) or (last and isinstance(error, InUse)):
+            self._settle(wanted, FAILED, error.message)
+        elif last or isinstance(error, (Denied, NotFound)):
+            raise error
+
+    def _judge(self, wanted: t.Sequence[str]) -> None:
+        """Wait for the import that was just accepted, and settle the stores that it is to bring the image to."""
+        task_id = self._look().import_task
+        if not self._job.wait:
+            self._settle(wanted, PENDING, "Glance is copying it")
+            return
+        self._until_free(wanted)
+        there = [store for store in wanted if store in self._image.stores]
+        self._settle(there, COPIED)
+        if len(there) < len(wanted):
+            self._settle((store for store in wanted if store not in there), FAILED, self._reason(task_id))
+
+    def _reason(self, task_id: t.Optional[str]) -> str:
+        """What Glance says of an import that did not reach every store; it speaks up only if the whole of it failed."""
+        for task in self._stores.tasks(self._id):
+            if task.id == task_id and task.status == "failure" and task.message:
+                return "Glance's import %s failed: %s" % (task_id, task.message)
+        return "Glance could not write it there, or not read it where it is, and does not say why; its log has more"
+
+    # --- removing ---
+
+    def remove(self, surplus: t.Sequence[str]) -> None:
+        """Remove the image from these stores, if it can be spared there, and settle each of them."""
+        lacking = sorted(store for store, outcome in self._outcomes.items() if outcome.state not in (PRESENT, COPIED))
+        if lacking:
+            pending = all(self._outcomes[store].state == PENDING for store in lacking)
+            self._settle(surplus, PENDING if pending else PRESENT, "kept until it is in %s" % ", ".join(lacking))
+            return
+        for store in surplus:
+            # whoever changes an image while an import is at it has the change undone when that ends
+            self._until_hashed()
+            self._until_free([store])
+            require_readable(self._image)
+            if store not in self._image.stores:
+                self._settle([store], REMOVED, "by somebody else")
+            elif set(self._image.stores) <= set(surplus):
+                self._settle([store], PRESENT, "kept, because no other store that shall hold it does")
+            else:
+                self._remove(store)
+
+    def _remove(self, store: str) -> None:
+        for number in range(1, TRIES + 1):
+            try:
+                self._stores.remove(self._id, store)
+                return self._settle([store], REMOVED)
+            except VolumesError as error:
+                if store not in self._look().stores:
+                    return self._settle([store], REMOVED)
+                if isinstance(error, Denied) and error.details.get("http_status") == 403:
+                    return self._settle([store], DENIED, "%s. Removing an image from a store needs the policy delete_image_location, which by default "
+                                                         "is for administrators" % error.message)
+                if number == TRIES or isinstance(error, InUse):
+                    return self._settle([store], FAILED, error.message)
+            self._pause()
+
+    # --- waiting ---
+
+    def _until_free(self, wanted: t.Sequence[str], seconds: float = float("inf")) -> None:
+        """Wait until no import has the image locked, or one had for so many seconds."""
+        clock = self._job.deadline.clock
+        end = clock.now() + seconds
+        self._wait(lambda: self._look().import_task is None or clock.now() >= end, "an import of image %s to end" % self._id, wanted)
+
+    def _until_hashed(self) -> None:
+        """Wait until Glance has the checksum of a location that was added. Releases before 2026.1 do not lock the image meanwhile."""
+        if self._image.import_task is None and self._image.hash_algo and not self._image.hash_value:
+            self._wait(self._is_hashed, "Glance to compute the checksum of image %s" % self._id, ())
+
+    def _is_hashed(self) -> bool:
+        return bool(self._look().hash_value) or not any(
+            task.type == "location_import" and task.status in ("pending", "processing") for task in self._stores.tasks(self._id))
+
+    def _wait(self, is_over: t.Callable[[], bool], what: str, wanted: t.Sequence[str]) -> None:
+        try:
+            self._job.deadline.wait(lambda: is_over() or None, what)
+        except TimedOut as error:
+            self._settle(wanted, PENDING, "the time was over before Glance was through")
+            raise TimedOut(error.message + self._advice(), image=self.brought.as_dict()) from error
+
+    def _advice(self) -> str:
+        """What is known of the lock, should it be stale."""
+        if self._image.import_task is None:
+            return ""
+        task = {task.id: task for task in self._stores.tasks(self._id)}.get(self._image.import_task)
+        heard = " was last heard of at %s (UTC)" % task.updated_at if task else ""
+        return ". The import %s%s%s. Should the Glance worker that runs it have died, Glance gives the image free %d minutes after its last sign of life" % (
+            self._image.import_task, heard, " and has the image locked" if heard else " has the image locked", 120 if task and task.status == "pending" else 60)
