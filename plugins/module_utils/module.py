@@ -6,15 +6,14 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
-from urllib.parse import unquote, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput, MissingPackage, VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.events import Event, Listener
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
+from ansible_collections.bootable.volumes.plugins.module_utils.core.secrets import secrets_in
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Clock, Deadline
 from ansible_collections.bootable.volumes.plugins.module_utils.host.commands import ModuleRunner
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.session import Cloud
@@ -46,7 +45,7 @@ class LogListener(Listener):
 
 
 class Wiring:
-    """The world as an operation gets it: options, a job, commands, a cloud. Made by ``run``."""
+    """The world as an operation gets it: options, a job, commands, warnings, a cloud. Made by ``run``."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self.params: t.Mapping[str, t.Any] = module.params
@@ -61,6 +60,7 @@ class Wiring:
             check=module.check_mode,
         )
         self.runner = ModuleRunner(module)
+        self.warn: t.Callable[[str], None] = module.warn
         self._cloud: t.Optional[Cloud] = None
 
     def cloud(self) -> Cloud:
@@ -92,27 +92,6 @@ def compose(*parts: Spec) -> Spec:
             raise ValueError("option given twice: %s" % ", ".join(sorted(twice)))
         spec.update(part)
     return spec
-
-
-_SECRET = re.compile(r"password|passcode|secret|token", re.IGNORECASE)
-
-
-def secrets_in(params: t.Mapping[str, t.Any]) -> t.Set[str]:
-    """What must not be shown of the options, beyond those that say so themselves.
-
-    A cloud given as a dict has passwords in it, and a URL may have one, too.
-    """
-    found = set()
-    for key, value in params.items():
-        if isinstance(value, dict):
-            found |= secrets_in(value)
-        elif isinstance(value, str) and value:
-            if _SECRET.search(key):
-                found.add(value)
-            elif "://" in value:
-                password = urlsplit(value).password
-                found |= {password, unquote(password)} if password else set()
-    return found
 
 
 def run(build: t.Callable[[Wiring], Operation], argument_spec: Spec, **rules: t.Any) -> None:

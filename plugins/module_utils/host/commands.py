@@ -39,10 +39,12 @@ class Limits:
 class CommandRunner:
     """Port: runs a command to its end. Never through a shell."""
 
-    def run(self, args: t.Sequence[str], *, limits: t.Optional[Limits] = None, timeout: t.Optional[float] = None) -> Completed:
+    def run(self, args: t.Sequence[str], *, limits: t.Optional[Limits] = None, timeout: t.Optional[float] = None,
+            files: t.Sequence[int] = ()) -> Completed:
         """Run ``args`` and return how it ended, whatever its exit code.
 
         :param timeout: Seconds after which it is killed (it then ends with rc 137).
+        :param files: Open files that it gets under the same numbers: /dev/fd/N.
         """
         raise NotImplementedError
 
@@ -70,7 +72,8 @@ class ModuleRunner(CommandRunner):
     def __init__(self, module: AnsibleModule) -> None:
         self._module = module
 
-    def run(self, args: t.Sequence[str], *, limits: t.Optional[Limits] = None, timeout: t.Optional[float] = None) -> Completed:
+    def run(self, args: t.Sequence[str], *, limits: t.Optional[Limits] = None, timeout: t.Optional[float] = None,
+            files: t.Sequence[int] = ()) -> Completed:
         wrapped = ["setpriv", "--pdeathsig", "KILL"]
         if limits is not None:
             wrapped.append("prlimit")
@@ -80,5 +83,5 @@ class ModuleRunner(CommandRunner):
                 wrapped.append("--as=%d" % limits.address_space)
         if timeout is not None:
             wrapped += ["timeout", "--signal=KILL", "%.1f" % max(0.1, timeout)]
-        rc, stdout, stderr = self._module.run_command(wrapped + list(args), handle_exceptions=False)
+        rc, stdout, stderr = self._module.run_command(wrapped + list(args), pass_fds=files, handle_exceptions=False)
         return Completed(rc, stdout, stderr)

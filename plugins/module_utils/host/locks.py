@@ -11,7 +11,7 @@ import fcntl
 import os
 import typing as t
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
 
 
@@ -68,3 +68,33 @@ def is_held(path: str) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+@contextlib.contextmanager
+def folder_held(path: str, deadline: Deadline) -> t.Iterator[None]:
+    """Hold a folder itself: what replaces files in it goes one by one. Leaves no trace, and needs no right to write.
+
+    :raises NotFound: there is no such folder.
+    :raises TimedOut: when another run does not let go in time.
+    """
+    def take() -> t.Optional[bool]:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        return True
+
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFound("there is no folder %s; make it first" % path) from error
+    except OSError as error:
+        raise BackendError("the folder %s cannot be opened: %s" % (path, error.strerror)) from error
+    try:
+        try:
+            deadline.wait(take, "another run to be done with %s" % path, first=0.05, longest=1.0)
+        except OSError as error:
+            raise BackendError("the folder %s cannot be locked: %s" % (path, error.strerror)) from error
+        yield
+    finally:
+        os.close(fd)

@@ -25,9 +25,11 @@ class HostRunner(CommandRunner):
     def __init__(self) -> None:
         self.commands: t.List[t.List[str]] = []
 
-    def run(self, args: t.Sequence[str], *, limits: t.Optional[Limits] = None, timeout: t.Optional[float] = None) -> Completed:
+    def run(self, args: t.Sequence[str], *, limits: t.Optional[Limits] = None, timeout: t.Optional[float] = None,
+            files: t.Sequence[int] = ()) -> Completed:
         self.commands.append(list(args))
-        done = subprocess.run(["setpriv", "--pdeathsig", "KILL"] + list(args), capture_output=True, text=True, timeout=60, check=False)
+        wrapped = ["setpriv", "--pdeathsig", "KILL"] + (["timeout", "--signal=KILL", "%.1f" % timeout] if timeout else [])
+        done = subprocess.run(wrapped + list(args), capture_output=True, text=True, timeout=60, check=False, pass_fds=files)
         return Completed(done.returncode, done.stdout, done.stderr)
 
 

@@ -120,11 +120,3 @@ def test_progress_is_logged_at_each_change_then_now_and_then_and_at_the_end():
     listener.hear(Event("clone", "web-2"))
     assert log.lines == [
         "download debian 0 of 100 bytes", "download debian 50 of 100 bytes", "download debian 100 of 100 bytes", "clone web-2"]
-
-
-def test_secrets_within_options_are_found():
-    assert module.secrets_in({
-        "cloud": {"auth": {"username": "me", "password": "one", "auth_url": "https://keystone.example.com"}, "client_secret": "two"},
-        "image_url": "https://me:th%72ee@images.example.com/x.raw",
-        "name": "password",
-    }) == {"one", "two", "th%72ee", "three"}

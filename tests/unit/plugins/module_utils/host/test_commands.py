@@ -16,7 +16,8 @@ class Module:
         self.answer = answer
         self.commands = []
 
-    def run_command(self, args, handle_exceptions=True):
+    def run_command(self, args, pass_fds=None, handle_exceptions=True):
+        self.files = pass_fds
         assert all(isinstance(each, str) for each in args) and not handle_exceptions
         self.commands.append(args)
         return self.answer
@@ -33,6 +34,12 @@ def test_no_limits_no_wrappers_beyond_the_one():
     module = Module()
     assert ModuleRunner(module).run(["true"]).rc == 0
     assert module.commands == [["setpriv", "--pdeathsig", "KILL", "true"]]
+
+
+def test_a_command_gets_open_files():
+    module = Module()
+    ModuleRunner(module).run(["cat", "/dev/fd/7"], files=[7])
+    assert module.files == [7]
 
 
 def test_run_ok_raises_with_the_commands_own_words():
