@@ -24,7 +24,13 @@ if t.TYPE_CHECKING:
 ACTIVE = "active"
 _PATCH = "application/openstack-images-v2.1-json-patch"
 
-_UUID = re.compile(r"^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$", re.IGNORECASE)
+_UUID_FORM = re.compile(r"^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$", re.IGNORECASE)
+
+
+def is_uuid(name_or_id: str) -> bool:
+    """Whether it can be an id; it may be a name all the same."""
+    return _UUID_FORM.match(name_or_id) is not None
+
 
 # Attributes of Glance's own; every other key of an image is a property that somebody gave it.
 _OWN = frozenset((
@@ -179,7 +185,7 @@ class Images:
         :raises NotFound: neither.
         :raises Ambiguous: several images have that name; their ids are listed.
         """
-        if _UUID.match(name_or_id):
+        if is_uuid(name_or_id):
             with contextlib.suppress(NotFound):
                 return self.get(name_or_id)
         found = self.list(name=name_or_id)
@@ -214,8 +220,8 @@ class Images:
 
         :param size: Bytes in all, if known.
         """
-        image = self.announce(
-            name, disk_format=disk_format, container_format=container_format, properties=properties, tags=tags, visibility=visibility)
+        image = self.announce(dict(
+            properties or {}, name=name, disk_format=disk_format, container_format=container_format, tags=list(tags), visibility=visibility))
         try:
             return self.upload(image, data, size=size)
         except BaseException:
@@ -223,18 +229,13 @@ class Images:
                 self.delete(image.id)
             raise
 
-    def announce(self, name: str, *, disk_format: str, container_format: str = "bare", properties: t.Optional[t.Mapping[str, str]] = None,
-                 tags: t.Sequence[str] = (), visibility: str = "private", image_id: t.Optional[str] = None) -> Image:
+    def announce(self, attributes: t.Mapping[str, t.Any]) -> Image:
         """A new image without data: ``queued``.
 
-        :param image_id: A UUID for it, where something has to know that beforehand.
+        :param attributes: In Glance's names, properties among them; ``id`` is a new UUID, where something has to know that beforehand.
         """
-        attributes: t.Dict[str, t.Any] = dict(properties or {})
-        attributes.update(name=name, disk_format=disk_format, container_format=container_format, visibility=visibility, tags=list(tags))
-        if image_id:
-            attributes["id"] = image_id
-        with translated("Glance", "create image %s" % name):
-            dummy, created = self._client.http_client.post("/v2/images", data=attributes)
+        with translated("Glance", "create image %s" % attributes["name"]):
+            dummy, created = self._client.http_client.post("/v2/images", data=dict(attributes))
         return Image.from_json(created)
 
     def upload(self, image: Image, data: t.Iterable[bytes], *, size: t.Optional[int] = None, store: t.Optional[str] = None,

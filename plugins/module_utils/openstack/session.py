@@ -135,12 +135,16 @@ class Cloud:
         with self._lock:
             if self._volumes is None:
                 endpoint = self._endpoint("block-storage", "Cinder", discover=True)
-                with translated("Keystone", "tell the project"):
-                    project = self._session.get_project_id()
                 self._volumes = Volumes.connect(
-                    self._session, endpoint.url or "", newest=endpoint.max_microversion or (3, 0), project=project or "",
+                    self._session, endpoint.url or "", newest=endpoint.max_microversion or (3, 0), project=self.project,
                     retries=self._retries("block-storage"))
             return self._volumes
+
+    @property
+    def project(self) -> str:
+        """The project's id."""
+        with translated("Keystone", "tell the project"):
+            return self._session.get_project_id() or ""
 
     def _glance(self) -> str:
         """Glance's address without the version, which glanceclient writes into its paths itself."""

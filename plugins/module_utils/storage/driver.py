@@ -21,10 +21,12 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.job import J
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import GIB, round_up
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription, ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, READY, Record, record_of
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.imaging import Imaging, Streaming
 from ansible_collections.bootable.volumes.plugins.module_utils.transfer import pipeline
 
 if t.TYPE_CHECKING:
     from ansible_collections.bootable.volumes.plugins.module_utils.host.commands import CommandRunner
+    from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Images
     from ansible_collections.bootable.volumes.plugins.module_utils.openstack.session import Cloud
 
 # States of a volume, whatever the back end calls them.
@@ -213,6 +215,10 @@ class VolumeDriver(abc.ABC):
     def list(self) -> t.List[Volume]:
         """All volumes in this storage, by name."""
 
+    def look_up(self, name_or_id: str) -> t.Optional[Volume]:
+        """As ``find``, but also by what the back end calls it."""
+        return self.find(name_or_id)
+
     def find_all(self, names: t.Sequence[str]) -> t.Dict[str, t.Optional[Volume]]:
         """``find`` for many names; a driver that can ask once for all of them does."""
         return {name: self.find(name) for name in names}
@@ -285,6 +291,10 @@ class VolumeDriver(abc.ABC):
         """
         raise InvalidInput("volumes of the driver %s cannot be opened" % self.name)
 
+    def file_of(self, volume: Volume) -> t.Optional[t.Tuple[str, str]]:
+        """Path and format of the file or device that holds the volume, where there is one that qemu-img can read."""
+        return None
+
     # --- filling ---
 
     def copy_image(self, source: ImageSource, volumes: t.Sequence[Volume], job: Job, *, fresh: bool) -> None:
@@ -341,3 +351,9 @@ class VolumeDriver(abc.ABC):
         """
         made = self.refill(source, volume, job)
         return Made(made.volume, ADOPTED, made.seconds)
+
+    # --- making images ---
+
+    def imaging(self, images: Images) -> Imaging:
+        """Makes images of this driver's volumes in Glance; by sending their bytes, unless the driver has a better way."""
+        return Streaming(self, images)

@@ -6,27 +6,30 @@
 
 Its parts: view.py (what Cinder says, in common words), watch.py (waiting), claims.py (two runs at
 once), fill.py (many volumes of one image), refill.py (new content for an existing one), room.py
-(quotas), via.py (images that are not in Glance).
+(quotas), via.py (images that are not in Glance), imaging.py (images of volumes).
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 import typing as t
 from dataclasses import replace
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InUse, InvalidInput
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InUse, InvalidInput, NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import GIB, in_gib
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Clock, Deadline
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription, ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import is_uuid
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder import view as cinder_view
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.claims import Claims, choose
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.fill import Content, Filler
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.imaging import CinderImaging
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.refill import refill
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.room import check_quotas
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.via import Shared, ready, sweep, through_glance
@@ -36,8 +39,10 @@ from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver im
     ADOPTED, HALF_DONE, WORKING, Capabilities, Difference, Filled, Made, Request, Surroundings, Volume, VolumeDriver,
 )
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import Record
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.imaging import Imaging
 
 if t.TYPE_CHECKING:
+    from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Images
     from ansible_collections.bootable.volumes.plugins.module_utils.openstack.session import Cloud
     from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import Volumes
 
@@ -101,6 +106,12 @@ class CinderDriver(VolumeDriver):
         if self._type:
             there = [volume for volume in there if volume.type == self._type]
         return [view(volume) for volume in sorted(there, key=lambda volume: (volume.name, volume.id))]
+
+    def look_up(self, name_or_id: str) -> t.Optional[Volume]:
+        if is_uuid(name_or_id):
+            with contextlib.suppress(NotFound):
+                return view(self._volumes.get(name_or_id))
+        return self.find(name_or_id)
 
     def find_all(self, names: t.Sequence[str]) -> t.Dict[str, t.Optional[Volume]]:
         there = self._volumes.list(name=names[0] if len(names) == 1 else None)
@@ -225,6 +236,11 @@ class CinderDriver(VolumeDriver):
         if job.wait:
             watch.until_done(kept, "finish")
         return kept.id
+
+    # --- making images ---
+
+    def imaging(self, images: Images) -> Imaging:
+        return CinderImaging(self._volumes, images)
 
 
 def _is_raw(image: ImageDescription) -> bool:

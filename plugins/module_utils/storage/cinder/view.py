@@ -18,6 +18,8 @@
     ``filling`` while a volume is being filled in several steps, and until the private image is gone.
 ``bootable_claim``
     The run that is making the volume: claims.py.
+``bootable_image_request``
+    The image that is being made *of* the volume, until it is there: imaging.py.
 """
 
 from __future__ import annotations
@@ -38,6 +40,9 @@ YIELDED = "yielded"
 _ORIGIN, _CHECKSUM, _NAME, _ID = (PREFIX + "image_" + each for each in ("origin", "checksum", "name", "id"))
 VIA = PREFIX + "image_via"
 STATE = PREFIX + "state"
+REQUEST = PREFIX + "image_request"
+# Cinder's own word: the image whose bytes a volume is.
+IMAGE_OF = "glance_image_id"
 RECORD_KEYS = (_ORIGIN, _CHECKSUM, _NAME, _ID, VIA, STATE)
 
 # The longest value that Cinder keeps, in characters.
@@ -191,6 +196,8 @@ def holders_of(volume: Volume, snapshots: t.Sequence[str]) -> t.List[str]:
         where = "server %s" % each["server_id"] if each["server_id"] else "host %s" % (each["host"] or "unknown")
         found.append("%s%s" % (where, " as %s" % each["device"] if each["device"] else ""))
     found += ["snapshot %s" % each for each in snapshots]
+    if IMAGE_OF in volume.details["metadata"]:
+        found.append("image %s, whose bytes it is" % volume.details["metadata"][IMAGE_OF])
     if volume.status in ("reserved", "awaiting-transfer", "maintenance"):
         found.append("its status, %s" % volume.status)
     return found

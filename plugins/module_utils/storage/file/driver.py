@@ -323,6 +323,11 @@ class FileDriver(VolumeDriver):
 
         return RawHandle(disk, volume.size, keep=keep if writing else None)
 
+    def file_of(self, volume: Volume) -> t.Optional[t.Tuple[str, str]]:
+        found = self._whole(volume)
+        self.refuse_use(volume)
+        return t.cast(str, found.path), found.sidecar.format
+
     def _whole(self, volume: Volume) -> Found:
         found = self.found(volume.name)
         if found is None or found.path is None:

@@ -1,0 +1,92 @@
+# Copyright: The bootable.volumes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What an image remembers of the volume it was made from. Pure: looks at data, asks nobody.
+
+It stands in the image's properties, under keys that begin with ``bootable_``:
+
+``bootable_volume``
+    The volume, in its driver's words: a UUID, or a path.
+``bootable_image``
+    The image's own id. Properties travel: Cinder gives a volume those of its image, and an image those of its volume.
+    Where this is another id than the image's, all these keys were brought along and say nothing.
+``bootable_method``
+    ``clone``, ``upload`` or ``register``: how its bytes came to be its own.
+``bootable_state``
+    ``filling`` while this collection itself sends the bytes. Cinder needs no such word: what it has made active is complete.
+``bootable_stores``
+    The stores that it was brought to where the task named none: with this the matter is settled, and no run asks again.
+
+Glance may lose what is written to an image while it works on it: see ``is_hashed`` in wanted.py.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Image
+
+PREFIX = "bootable_"
+VOLUME, SELF, METHOD, STATE, STORES = (PREFIX + each for each in ("volume", "image", "method", "state", "stores"))
+KEYS = (VOLUME, SELF, METHOD, STATE, STORES)
+
+FILLING = "filling"
+
+# How an image gets its bytes, besides "auto".
+CLONE, UPLOAD, REGISTER = "clone", "upload", "register"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an image came from.
+
+    :param method: None where it was not noted.
+    :param filling: Whether bytes are missing, or unverified.
+    :param stores: Those it was brought to; None where the task named them, and until that is done.
+    """
+
+    volume: str
+    method: t.Optional[str] = None
+    filling: bool = False
+    stores: t.Optional[t.Tuple[str, ...]] = None
+
+    def properties(self, image_id: str) -> t.Dict[str, str]:
+        """For the image of that id."""
+        found = {
+            VOLUME: self.volume, SELF: image_id, METHOD: self.method, STATE: FILLING if self.filling else None,
+            STORES: None if self.stores is None else ",".join(self.stores),
+        }
+        return {key: value for key, value in found.items() if value is not None}
+
+
+def origin_of(image: Image) -> t.Optional[Origin]:
+    """What an image remembers; None for one that was not made by this collection."""
+    ours = image.properties
+    if ours.get(SELF) != image.id or not ours.get(VOLUME):
+        return None
+    stores = ours.get(STORES)
+    return Origin(
+        volume=ours[VOLUME], method=ours.get(METHOD), filling=ours.get(STATE) == FILLING,
+        stores=None if stores is None else tuple(each for each in stores.split(",") if each))
+
+
+def stale_keys(image: Image, origin: Origin) -> t.List[str]:
+    """Keys of ours that an image has, and shall not have any longer once it remembers ``origin``."""
+    wanted = origin.properties(image.id)
+    return [key for key in KEYS if key in image.properties and key not in wanted]
+
+
+def method_of(image: Image) -> str:
+    """How an active image got its bytes.
+
+    Where nobody noted it: Glance looks into all bytes that are uploaded and notes the size of the disk inside (since
+    Wallaby), and it never does so for an image that was made to refer to bytes in a store. (A checksum tells nothing:
+    where ``do_secure_hash`` is on, Glance 29 and later compute it for both.)
+    """
+    origin = origin_of(image)
+    if origin is not None and origin.method is not None:
+        return origin.method
+    by_reference = image.disk_format == "raw" and (image.virtual_size is None or image.hash_value is None)
+    return CLONE if by_reference else UPLOAD

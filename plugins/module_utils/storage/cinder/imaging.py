@@ -1,0 +1,270 @@
+# Copyright: The bootable.volumes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Images of Cinder's volumes: made by Cinder, or a volume as it is made an image.
+
+**Which way it went.** Cinder is asked for an image and decides by itself. A back end with ``image_upload_use_cinder_backend``
+clones the volume, and the image refers to the clone; where it cannot, or Glance refuses, Cinder sends the bytes and says nothing.
+So it is the image that is asked how it came to be: ``images.origin.method_of``.
+
+**What a killed run leaves.** Cinder's answer names the image, so for a moment there is one that nobody has marked. Therefore the
+volume remembers the image's name in its metadata, from before the request until the image is there: meanwhile Cinder lets nobody
+change a volume's metadata.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+import uuid
+from dataclasses import dataclass
+
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InUse, InvalidInput, NotFound, VolumesError
+from ansible_collections.bootable.volumes.plugins.module_utils.core.events import Event
+from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
+from ansible_collections.bootable.volumes.plugins.module_utils.images.origin import CLONE, REGISTER, Origin, method_of
+from ansible_collections.bootable.volumes.plugins.module_utils.images.placement import TYPE_STORE
+from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted import ImageWish
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import ACTIVE, Image, Images
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.outages import through_outages
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import IMAGE_OF, REQUEST, is_busy
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import AVAILABLE, Volume
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.imaging import Imaged, Imaging, Route
+
+if t.TYPE_CHECKING:
+    from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import Volumes
+
+# What Cinder can make of a volume (cinder/api/schemas/volume_actions.py, and container_format in its parameter_types.py).
+DISK_FORMATS = ("raw", "qcow2", "vhd", "vhdx", "vmdk", "vdi", "ploop")
+CONTAINER_FORMATS = ("bare", "ovf", "ova", "docker", "compressed")
+
+# Seconds that an image may stay without data after Cinder is done with the volume: Glance takes a location in at its leisure.
+_PATIENCE = 60.0
+
+_WHY_UPLOADED = (
+    "Cinder sent the bytes: its back end does not make images as clones (image_upload_use_cinder_backend is off, or its driver cannot, as NFS), "
+    "or Glance refused to refer to the clone; cinder-volume's log says which")
+
+
+@dataclass
+class _Look:
+    """What was seen of an image in the making."""
+
+    image: t.Optional[Image] = None
+    at_rest: t.Optional[float] = None
+
+
+class CinderImaging(Imaging):
+    """For one project."""
+
+    def __init__(self, volumes: Volumes, images: Images) -> None:
+        self._volumes = volumes
+        self._images = images
+
+    # --- looking ---
+
+    def check(self, volume: Volume, wish: ImageWish) -> None:
+        plain = wish.disk_format == "raw" and wish.container_format == "bare"
+        if wish.disk_format not in DISK_FORMATS:
+            raise InvalidInput("disk_format: Cinder makes %s of a volume, not %s" % (", ".join(DISK_FORMATS), wish.disk_format))
+        if wish.container_format not in CONTAINER_FORMATS:
+            raise InvalidInput("container_format: Cinder knows %s, not %s" % (", ".join(CONTAINER_FORMATS), wish.container_format))
+        if wish.method in (CLONE, REGISTER) and not plain:
+            raise InvalidInput("method: %s makes an image of disk_format raw and container_format bare; found %s and %s" % (
+                wish.method, wish.disk_format, wish.container_format))
+        if volume.details["encrypted"] and not plain:
+            raise InvalidInput("disk_format: volume %s is encrypted; Cinder makes of it only raw images in a bare container" % volume.name)
+        if wish.method == REGISTER and IMAGE_OF in volume.details["metadata"]:
+            raise InUse("volume %s (%s) is the image %s already" % (volume.name, volume.id, volume.details["metadata"][IMAGE_OF]))
+        if volume.state == AVAILABLE and volume.status != "available":
+            self._check_held(volume, wish)
+
+    @staticmethod
+    def _check_held(volume: Volume, wish: ImageWish) -> None:
+        held = "volume %s (%s) is %s" % (volume.name, volume.id, volume.status)
+        if wish.method == REGISTER:
+            raise InUse("%s; a volume becomes an image only when nothing uses it any more: detach it first" % held)
+        if volume.status != "in-use" or not wish.force:
+            raise InUse("%s; detach it, or set force: true for an image of what is on its disk at this moment" % held)
+
+    def base_of(self, volume: Volume) -> t.Optional[str]:
+        return super().base_of(volume) if volume.details["bootable"] else None
+
+    def store_of(self, volume: Volume) -> t.Optional[str]:
+        return self._volumes.type_specs(volume.location).get(TYPE_STORE) if volume.location else None
+
+    def claims(self, volume: Volume, image: Image) -> bool:
+        return self._volumes.get(volume.id).metadata.get(REQUEST) == image.name
+
+    # --- making ---
+
+    def make(self, volume: Volume, wish: ImageWish, route: Route, job: Job) -> Imaged:
+        if wish.method == REGISTER:
+            return self._register(volume, wish, route, job)
+        self._volumes.set_metadata(volume.id, {REQUEST: wish.name})
+        try:
+            upload = self._volumes.upload_to_image(
+                volume.id, wish.name, disk_format=wish.disk_format, container_format=wish.container_format,
+                visibility=wish.visibility or "private", force=wish.force)
+        except VolumesError as error:
+            raise self._refused(volume, wish, error) from error
+        image = self._mark(volume, self._images.get(upload.image_id), wish, None)
+        return self._follow(volume, image, wish, job, upload.type_specs.get(TYPE_STORE))
+
+    def finish(self, volume: Volume, image: Image, wish: ImageWish, route: Route, job: Job) -> Imaged:
+        if wish.method == REGISTER:
+            return self._refer(volume, image, wish, route, job)
+        if image.status != ACTIVE:
+            image = self._mark(volume, image, wish, None)
+        try:
+            return self._follow(volume, image, wish, job, self.store_of(volume))
+        except BackendError:  # whoever was at it is gone, and so is the image: it is made anew
+            return self.make(volume, wish, route, job)
+
+    def _refused(self, volume: Volume, wish: ImageWish, error: VolumesError) -> VolumesError:
+        """Why Cinder did not begin, in words that help; the volume forgets the request unless another run has one."""
+        now = self._volumes.get(volume.id)
+        if now.status == "uploading":
+            return InUse("volume %s (%s) is uploading: another run makes an image of it; run the task again to wait for that one" % (volume.name, volume.id))
+        self._volumes.delete_metadata(volume.id, REQUEST)
+        if now.status == "in-use" and isinstance(error, InvalidInput):
+            return InUse("%s; this cloud makes no images of attached volumes (enable_force_upload is off in cinder.conf): detach %s first" % (
+                error.message, volume.name))
+        if isinstance(error, Denied) and wish.visibility == "public":
+            return Denied("%s; public images are for administrators (policy volume_extension:volume_actions:upload_public)" % error.message)
+        return error
+
+    def _mark(self, volume: Volume, image: Image, wish: ImageWish, method: t.Optional[str]) -> Image:
+        """Write down on an image all that it shall have, early: later Glance may be at work on it (``images.wanted.is_hashed``)."""
+        return self._images.change(image.id, dict(wish.attributes(), **Origin(volume.id, method).properties(image.id)))
+
+    def _follow(self, volume: Volume, image: Image, wish: ImageWish, job: Job, type_store: t.Optional[str]) -> Imaged:
+        """Wait for an image that Cinder makes, and find out how it did."""
+        if not job.wait:
+            return Imaged(image, wish.method, "Cinder is at it", type_store, finished=False)
+        image = self._until_active(volume, image, job)
+        self._volumes.delete_metadata(volume.id, REQUEST)
+        method = method_of(image)
+        if method == CLONE:
+            reason = "Cinder cloned the volume, and the image refers to the clone"
+        elif wish.disk_format != "raw" or wish.container_format != "bare":
+            reason = "Cinder clones only for raw images in a bare container, so it converted and sent the bytes"
+        elif type_store:
+            reason = "%s; the volume type names the store %s, with which newer releases cannot clone: leave %s off such types" % (
+                _WHY_UPLOADED, type_store, TYPE_STORE)
+        else:
+            reason = _WHY_UPLOADED
+        if wish.method == CLONE and method != CLONE:
+            self._discard(image)
+            raise BackendError("method: clone was asked for, but %s. The image %s was removed; method: auto would keep it" % (reason, image.id))
+        return Imaged(image, method, reason, type_store)
+
+    def _until_active(self, volume: Volume, image: Image, job: Job) -> Image:
+        """Wait until an image is there.
+
+        :raises BackendError: Cinder gave up on it, in its own words; nothing is left of the image.
+        """
+        seen, clock = _Look(image), job.deadline.clock
+
+        def poll() -> t.Optional[Image]:
+            try:
+                seen.image = through_outages(lambda: self._images.get(image.id), job.deadline)
+            except NotFound:  # Cinder removes the image of an upload that failed
+                raise self._failed(volume, image, "removed its image") from None
+            if seen.image.status == ACTIVE:
+                return seen.image
+            if seen.image.status in ("killed", "deleted", "pending_delete"):
+                self._discard(image)
+                raise self._failed(volume, image, "left its image %s" % seen.image.status)
+            if through_outages(lambda: self._is_at_rest(volume), job.deadline):
+                seen.at_rest = clock.now() if seen.at_rest is None else seen.at_rest
+                if self._volumes.messages(volume.id, image.created_at) or clock.now() - seen.at_rest > _PATIENCE:
+                    self._discard(image)
+                    raise self._failed(volume, image, "left its image %s" % seen.image.status)
+            job.listener.hear(Event("wait", image.name))
+            return None
+
+        return job.deadline.wait(
+            poll, "image %s (%s) to become active" % (image.name, image.id),
+            details=lambda: {"unfinished": {image.name: {"id": image.id, "status": (seen.image or image).status}}})
+
+    def _is_at_rest(self, volume: Volume) -> bool:
+        try:
+            return not is_busy(self._volumes.get(volume.id))
+        except NotFound:
+            return True
+
+    def _failed(self, volume: Volume, image: Image, what: str) -> BackendError:
+        said = self._volumes.messages(volume.id, image.created_at)
+        with contextlib.suppress(VolumesError):
+            self._volumes.delete_metadata(volume.id, REQUEST)
+        return BackendError(
+            "Cinder could not make image %s of volume %s (%s) and %s: %s"
+            % (image.name, volume.name, volume.id, what, said[0] if said else "it gives no reason; cinder-volume's log has more"),
+            id=volume.id, messages=said)
+
+    def _discard(self, image: Image) -> None:
+        """Remove an image that is not to be. What it refers to goes with it: never one that a volume was registered as."""
+        with contextlib.suppress(VolumesError):
+            if image.protected:
+                self._images.change(image.id, {"protected": False})
+            self._images.delete(image.id)
+
+    # --- registering ---
+
+    def _register(self, volume: Volume, wish: ImageWish, route: Route, job: Job) -> Imaged:
+        """Make the volume itself the image's bytes."""
+        image_id = str(uuid.uuid4())
+        attributes = dict(wish.attributes(), **Origin(volume.id, REGISTER).properties(image_id))
+        attributes.setdefault("visibility", "private")
+        image = self._images.announce(dict(attributes, id=image_id, name=wish.name, disk_format="raw", container_format="bare"))
+        return self._refer(volume, image, wish, route, job)
+
+    def _refer(self, volume: Volume, image: Image, wish: ImageWish, route: Route, job: Job) -> Imaged:
+        """Let a queued image refer to the volume, and the volume be what Cinder expects of an image's volume.
+
+        Cinder clones such a volume, instead of reading it through Glance, for whom the image's owner is noted on it
+        (``_clone_image_volume`` in cinder/volume/flows/manager/create_volume.py).
+        """
+        if image.status == "queued":
+            self._volumes.set_metadata(volume.id, {IMAGE_OF: image.id, "image_owner": image.owner or self._volumes.project})
+            self._volumes.set_readonly(volume.id, True)
+            try:
+                self._images.add_location(image.id, "cinder://%s%s" % (route.store + "/" if route.store else "", volume.id))
+            except VolumesError as error:
+                self._take_back(volume, image)
+                raise self._not_registered(error) from error
+        if job.wait and image.status != ACTIVE:
+            image = self._until_referring(volume, image, job)
+        return Imaged(image, REGISTER, "the volume itself is the image's bytes", finished=image.status == ACTIVE)
+
+    def _take_back(self, volume: Volume, image: Image) -> None:
+        """The volume is no image's, and the image, which refers to nothing, goes."""
+        self._volumes.set_readonly(volume.id, False)
+        for key in (IMAGE_OF, "image_owner"):
+            self._volumes.delete_metadata(volume.id, key)
+        self._discard(image)
+
+    @staticmethod
+    def _not_registered(error: VolumesError) -> VolumesError:
+        if not isinstance(error, Denied):
+            return error
+        return Denied(
+            "%s; Glance lets an account refer to a volume that has the role service (Glance 29 and later), or any member where "
+            "show_multiple_locations is on: name such a cloud, or use method: clone" % error.message)
+
+    def _until_referring(self, volume: Volume, image: Image, job: Job) -> Image:
+        """Wait until Glance has taken the location in. Whatever happens, the image is not removed: the volume might go with it."""
+        started = job.deadline.clock.now()
+
+        def poll() -> t.Optional[Image]:
+            now = through_outages(lambda: self._images.get(image.id), job.deadline)
+            if now.status == "queued" and job.deadline.clock.now() - started > _PATIENCE:
+                raise BackendError("Glance did not take volume %s (%s) for image %s, which is still queued; its log says why" % (
+                    volume.name, volume.id, image.id), id=image.id)
+            return now if now.status == ACTIVE else None
+
+        return job.deadline.wait(poll, "image %s (%s) to refer to volume %s" % (image.name, image.id, volume.name),
+                                 details=lambda: {"unfinished": {image.name: {"id": image.id}}})
