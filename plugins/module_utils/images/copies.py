@@ -145,10 +145,15 @@ class _Work:
             self._until_hashed()
             self._settle((store for store in wanted if store in self._image.stores), COPIED, "by an import that was under way already")
             if not self._job.wait:
-                self._settle((store for store in wanted if store in self._image.importing_to), PENDING, "an import that was under way already brings it")
+                self._settle((store for store in wanted if store in self._arriving()), PENDING, "an import that was under way already brings it")
             wanted = self._unsettled(wanted)
             if wanted:
                 self._ask(wanted)
+                wanted = self._unsettled(wanted)
+
+    def _arriving(self) -> t.Tuple[str, ...]:
+        """The stores that an import is bringing it to. One that failed as a whole leaves its stores listed, and only lets go of the image."""
+        return self._image.importing_to if self._image.import_task else ()
 
     def _ask(self, wanted: t.Sequence[str]) -> None:
         """Ask for the copies, and settle the stores if the answer is final."""
@@ -156,10 +161,9 @@ class _Work:
             self._stores.copy(self._id, wanted)
         except VolumesError as error:
             image = self._look()
-            arriving = set(wanted) & set(image.importing_to)
-            if set(wanted) & set(image.stores):
+            if set(wanted) & set(image.stores):  # it has just arrived there, which makes Glance refuse the others, too
                 return
-            if image.import_task and (arriving or not isinstance(error, Denied)):
+            if image.import_task and (set(wanted) & set(self._arriving()) or not isinstance(error, Denied)):
                 self._until_free(wanted, ASK_AGAIN)
                 return
             self._refusals += 1
@@ -229,23 +233,24 @@ class _Work:
             if store not in self._image.stores:
                 self._settle([store], REMOVED, "by somebody else")
             elif set(self._image.stores) <= set(surplus):
-                self._settle([store], PRESENT, "kept, because no other store that shall hold it does")
+                self._settle([store], FAILED, "kept, because no store holds it that shall")
             else:
                 self._remove(store)
 
     def _remove(self, store: str) -> None:
         for number in range(1, TRIES + 1):
+            error: t.Optional[VolumesError] = None
             try:
                 self._stores.remove(self._id, store)
+            except VolumesError as caught:
+                error = caught
+            if store not in self._look().stores:
                 return self._settle([store], REMOVED)
-            except VolumesError as error:
-                if store not in self._look().stores:
-                    return self._settle([store], REMOVED)
-                if isinstance(error, Denied) and error.details.get("http_status") == 403:
-                    return self._settle([store], DENIED, "%s. Removing an image from a store needs the policy delete_image_location, which by default "
-                                                         "is for administrators" % error.message)
-                if number == TRIES or isinstance(error, InUse):
-                    return self._settle([store], FAILED, error.message)
+            if isinstance(error, Denied) and error.details.get("http_status") == 403:
+                return self._settle([store], DENIED, "%s. Removing an image from a store needs the policy delete_image_location, which by default "
+                                                     "is for administrators" % error.message)
+            if number == TRIES or isinstance(error, InUse):
+                return self._settle([store], FAILED, error.message if error else "Glance said that it did, and still has it there")
             self._pause()
 
     # --- waiting ---

@@ -44,6 +44,10 @@ class Placement:
     reason: str
     skipped: t.Mapping[str, str] = field(default_factory=dict)
 
+    def as_dict(self) -> t.Dict[str, t.Any]:
+        """As tasks' results show it."""
+        return {"stores": list(self.stores), "rule": self.rule, "reason": self.reason, "skipped": dict(self.skipped)}
+
 
 def place(*, asked: t.Union[None, str, t.Sequence[str]], offered: t.Sequence[Store], type_store: t.Optional[str] = None,
           bootable: bool = False, base: t.Optional[Image] = None, base_id: t.Optional[str] = None) -> Placement:

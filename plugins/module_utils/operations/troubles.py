@@ -25,11 +25,7 @@ def raise_troubles(troubles: t.Mapping[str, Exception], purpose: str, done: t.Se
     """
     if not troubles:
         return
-    for error in troubles.values():
-        if not isinstance(error, VolumesError) or isinstance(error, MissingPackage):
-            raise error
-    kinds = {type(error) for error in troubles.values()}
-    kind = kinds.pop() if len(kinds) == 1 else BackendError
+    kind = kind_of(troubles.values())
     failures = {name: str(error) for name, error in troubles.items()}
     if len(troubles) == 1 and not done:
         (name, error), = troubles.items()
@@ -41,4 +37,17 @@ def raise_troubles(troubles: t.Mapping[str, Exception], purpose: str, done: t.Se
     for error in troubles.values():
         details.update(t.cast(VolumesError, error).details)
     details.update(failures=failures, volumes=list(done), changed=any(each.get("how") != UNCHANGED for each in done))
-    raise t.cast(t.Type[VolumesError], kind)(message, **details)
+    raise kind(message, **details)
+
+
+def kind_of(troubles: t.Iterable[Exception]) -> t.Type[VolumesError]:
+    """The one kind of error for several: their own if it is the same, else BackendError.
+
+    :raises Exception: the first that is not a VolumesError, or is a library that is missing.
+    """
+    kinds: t.Set[t.Type[VolumesError]] = set()
+    for error in troubles:
+        if not isinstance(error, VolumesError) or isinstance(error, MissingPackage):
+            raise error
+        kinds.add(type(error))
+    return kinds.pop() if len(kinds) == 1 else BackendError
