@@ -1,4 +1,4 @@
-"""Makes the objects of the lab's cloud exist, through the services' own APIs: cloud.py LAB JSON
+"""Makes the objects of the lab's cloud exist, through the services' own APIs: cloud.py LAB JSON REGION
 
 Prints one line for each thing it made or changed and nothing when all was in place. JSON is an object with any of
 
@@ -30,15 +30,24 @@ def say(text: str) -> None:
 
 
 class Cloud:
-    def __init__(self, lab: Path) -> None:
+    def __init__(self, lab: Path, region: str) -> None:
         self.lab = lab
+        self.region = region
         clouds = OpenStackConfig(config_files=[str(lab / "clouds.yaml")], load_envvars=False)
-        self.connection = Connection(config=clouds.get_one("lab-admin"))
+        # One Keystone for all regions, and a new one has no catalog yet.
+        self.identity = Connection(config=clouds.get_one("lab-admin")).identity
+        self.connection = Connection(config=clouds.get_one("lab-admin" if region == "RegionOne" else f"lab-admin-{region}"))
 
     def services(self, wanted: list[dict[str, str]]) -> None:
-        identity = self.connection.identity
+        identity = self.identity
         present = {service.type: service for service in identity.services()}
-        endpoints = {(endpoint.service_id, endpoint.interface): endpoint for endpoint in identity.endpoints()}
+        endpoints = {
+            (endpoint.service_id, endpoint.interface): endpoint
+            for endpoint in identity.endpoints() if endpoint.region_id == self.region
+        }
+        if self.region not in {region.id for region in identity.regions()}:
+            identity.create_region(id=self.region)
+            say(f"region {self.region}")
         for item in wanted:
             service = present.get(item["type"])
             if service is None:
@@ -48,7 +57,7 @@ class Cloud:
                 endpoint = endpoints.get((service.id, interface))
                 if endpoint is None:
                     identity.create_endpoint(
-                        service_id=service.id, interface=interface, url=item["url"], region_id="RegionOne"
+                        service_id=service.id, interface=interface, url=item["url"], region_id=self.region
                     )
                     say(f"endpoint {item['type']} {interface}")
                 elif endpoint.url != item["url"]:
@@ -56,7 +65,7 @@ class Cloud:
                     say(f"endpoint {item['type']} {interface} moved")
 
     def accounts(self, wanted: list[dict[str, Any]]) -> None:
-        identity = self.connection.identity
+        identity = self.identity
         roles = {role.name: role for role in identity.roles()}
         users = {user.name: user for user in identity.users()}
         projects = {project.name: project for project in identity.projects()}
@@ -105,7 +114,7 @@ class Cloud:
     def quotas(self, wanted: dict[str, dict[str, int]]) -> None:
         storage = self.connection.block_storage
         for name, limits in wanted.items():
-            project = self.connection.identity.find_project(name, ignore_missing=False)
+            project = self.identity.find_project(name, ignore_missing=False)
             present = storage.get_quota_set(project).to_dict()
             if any(present.get(resource) != limit for resource, limit in limits.items()):
                 storage.update_quota_set(project, **limits)
@@ -166,9 +175,9 @@ def is_in(image: dict[str, Any], stores: str) -> bool:
 
 
 def main() -> int:
-    if len(sys.argv) != 3:
+    if len(sys.argv) != 4:
         sys.exit(__doc__)
-    cloud = Cloud(Path(sys.argv[1]).resolve())
+    cloud = Cloud(Path(sys.argv[1]).resolve(), sys.argv[3])
     for kind, wanted in json.loads(sys.argv[2]).items():
         getattr(cloud, kind)(wanted)
     return 0

@@ -1,7 +1,7 @@
 """Starts, watches and stops the lab's processes: a supervisor small enough to read.
 
     supervise.py LAB start JSON     start one service unless it already runs as described; prints what changed
-    supervise.py LAB stop           stop them all, the youngest first
+    supervise.py LAB stop [NAME...] stop them, or all, the youngest first
     supervise.py LAB status         a table; exit code 1 if anything is down
 
 A service is described by a JSON object:
@@ -224,9 +224,9 @@ def start(lab: Path, description: dict[str, Any]) -> int:
     return 0
 
 
-def stop(lab: Path) -> int:
+def stop(lab: Path, names: list[str]) -> int:
     for service in reversed(load(lab)):
-        if service.stop():
+        if (not names or service.name in names) and service.stop():
             print(f"stopped {service.name}")
     return 0
 
@@ -247,10 +247,15 @@ def status(lab: Path) -> int:
 
 
 def main() -> int:
-    verbs = {"start": lambda lab: start(lab, json.loads(sys.argv[3])), "stop": stop, "status": status}
-    if len(sys.argv) != (4 if sys.argv[2:3] == ["start"] else 3) or sys.argv[2] not in verbs:
-        sys.exit(__doc__)
-    return verbs[sys.argv[2]](Path(sys.argv[1]).resolve())
+    match sys.argv[1:]:
+        case [lab, "start", description]:
+            return start(Path(lab).resolve(), json.loads(description))
+        case [lab, "stop", *names]:
+            return stop(Path(lab).resolve(), names)
+        case [lab, "status"]:
+            return status(Path(lab).resolve())
+        case _:
+            sys.exit(__doc__)
 
 
 if __name__ == "__main__":
