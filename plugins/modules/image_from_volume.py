@@ -278,6 +278,7 @@ def build(wiring: module.Wiring) -> Operation:
         asked=stores[0] if stores in (["all"], ["base"]) else stores,
         on_drift=params["on_drift"],
         cloud=wiring.cloud,
+        warn=wiring.warn,
         job=wiring.job,
     )
 

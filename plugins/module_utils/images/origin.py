@@ -79,14 +79,16 @@ def stale_keys(image: Image, origin: Origin) -> t.List[str]:
 
 
 def method_of(image: Image) -> str:
-    """How an active image got its bytes.
-
-    Where nobody noted it: Glance looks into all bytes that are uploaded and notes the size of the disk inside (since
-    Wallaby), and it never does so for an image that was made to refer to bytes in a store. (A checksum tells nothing:
-    where ``do_secure_hash`` is on, Glance 29 and later compute it for both.)
-    """
+    """How an active image got its bytes, as it was noted; else as it shows."""
     origin = origin_of(image)
-    if origin is not None and origin.method is not None:
-        return origin.method
-    by_reference = image.disk_format == "raw" and (image.virtual_size is None or image.hash_value is None)
-    return CLONE if by_reference else UPLOAD
+    return origin.method if origin is not None and origin.method is not None else shown_method(image)
+
+
+def shown_method(image: Image) -> str:
+    """CLONE or UPLOAD, by what an active image looks like that has not been copied to other stores since.
+
+    Glance looks into all bytes that are uploaded and notes the size of the disk inside (since Wallaby), and it never does so for an
+    image that was made to refer to bytes in a store. (A checksum tells nothing: where ``do_secure_hash`` is on, Glance 29 and later
+    compute it for both.)
+    """
+    return CLONE if image.disk_format == "raw" and (image.virtual_size is None or image.hash_value is None) else UPLOAD

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 import typing as t
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import (
     Ambiguous, BackendError, Drift, InUse, InvalidInput, NotFound, VolumesError,
 )
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import Plan, Step
-from ansible_collections.bootable.volumes.plugins.module_utils.images.copies import Brought, bring
+from ansible_collections.bootable.volumes.plugins.module_utils.images.copies import Brought, Outcome, bring
 from ansible_collections.bootable.volumes.plugins.module_utils.images.origin import CLONE, REGISTER, UPLOAD, Origin, method_of, origin_of, stale_keys
 from ansible_collections.bootable.volumes.plugins.module_utils.images.placement import SINGLE, Placement, place
 from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted import AUTO, ImageWish, differing, is_hashed
@@ -54,7 +54,6 @@ class _Outcome:
     reason: str = ""
     placement: t.Optional[Placement] = None
     brought: t.Optional[Brought] = None
-    warnings: t.List[str] = field(default_factory=list)
 
 
 class ImageFromVolume(Operation):
@@ -63,16 +62,18 @@ class ImageFromVolume(Operation):
     :param volume: The volume's name, or its id.
     :param asked: Stores: their ids, ``all``, ``base``, or None for what the specification says (images/placement.py).
     :param on_drift: ``fail``, ``ignore`` or ``replace``.
+    :param warn: Told of stores that the default names and that could not be reached.
     """
 
     def __init__(self, *, driver: VolumeDriver, volume: str, wish: ImageWish, asked: t.Union[None, str, t.Sequence[str]], on_drift: str,
-                 cloud: t.Callable[[], Cloud], job: Job) -> None:
+                 cloud: t.Callable[[], Cloud], warn: t.Callable[[str], None], job: Job) -> None:
         self._driver = driver
         self._name = volume
         self._wish = wish
         self._asked = asked
         self._on_drift = on_drift
         self._cloud = cloud
+        self._warn = warn
         self._job = job
 
     @property
@@ -90,7 +91,7 @@ class ImageFromVolume(Operation):
         ours, others = self._sorted(volume)
         if ours is None:
             return Plan(tuple(self._creation(volume, others)))
-        if is_begun(ours, origin_of(ours) or Origin(volume.id)):
+        if self._is_begun(volume, ours):
             return Plan((Step("adopt", self._wish.name, "it is %s" % ours.status, self._state(ours), self._wanted(), ours), *self._removals(others)))
         return Plan(tuple(self._changes(volume, ours, others)))
 
@@ -114,6 +115,10 @@ class ImageFromVolume(Operation):
             raise Ambiguous("%d images called '%s' were made of volume %s: %s; remove or rename all but one" % (
                 len(ours), self._wish.name, volume.name, ", ".join(image.id for image in ours)), ids=[image.id for image in ours])
         return (ours[0] if ours else None), [image for image in there if image not in ours]
+
+    def _is_begun(self, volume: Volume, image: Image) -> bool:
+        """Whether another run has, or had, not finished an image of the volume."""
+        return is_begun(image, origin_of(image) or Origin(volume.id)) or self._imaging.claims(volume, image)
 
     def _creation(self, volume: Volume, others: t.List[Image]) -> t.List[Step]:
         if others and self._on_drift == IGNORE:
@@ -272,7 +277,7 @@ class ImageFromVolume(Operation):
 
     def _adopt(self, volume: Volume, image: Image, outcome: _Outcome) -> None:
         imaged = Imaged(image, method_of(image), "another run made it")
-        if is_begun(image, origin_of(image) or Origin(volume.id)):
+        if self._is_begun(volume, image):
             imaged = self._imaging.finish(volume, image, self._wish, self._route(volume, self._placement(volume)), self._job)
         self._complete(volume, imaged, outcome)
         outcome.how = ADOPTED
@@ -300,15 +305,15 @@ class ImageFromVolume(Operation):
             self._bring(imaged, missing, surplus, outcome)
         if by_clone:
             self._expect_uploaded(imaged, outcome)
-        noted = outcome.method if outcome.method != CLONE else None
         stores = outcome.image.stores if self._asked is None and outcome.method == UPLOAD and self._job.wait else None
-        outcome.image = self._settled(outcome.image, Origin(volume.id, noted, stores=stores))
+        outcome.image = self._settled(outcome.image, Origin(volume.id, outcome.method, stores=stores))
         troubles = outcome.brought.troubles if outcome.brought else {}
         if troubles and self._asked is not None:
             raise BackendError("image %s (%s) is there, but not in all its stores: %s" % (
-                imaged.image.name, imaged.image.id, "; ".join("%s: %s" % (store, each.reason) for store, each in troubles.items())),
+                imaged.image.name, imaged.image.id, "; ".join(_explained(troubles))),
                 changed=True, **self._result(volume, outcome))
-        outcome.warnings += ["stores: %s: %s" % (store, each.reason) for store, each in troubles.items()]
+        for each in _explained(troubles):
+            self._warn("stores: %s" % each)
 
     def _bring(self, imaged: Imaged, missing: t.Sequence[str], surplus: t.Sequence[str], outcome: _Outcome) -> None:
         cloud = self._cloud()
@@ -328,7 +333,7 @@ class ImageFromVolume(Operation):
         self._cloud().images.delete(image.id)
         raise BackendError("method: upload was asked for, but this back end makes images as clones (image_upload_use_cinder_backend), and the bytes "
                            "could not be copied out of the clone%s. The image %s was removed; use method: auto, or another disk_format, which is always "
-                           "uploaded" % ("".join("; %s: %s" % (store, each.reason) for store, each in troubles.items()), image.id))
+                           "uploaded" % ("".join(": %s" % each for each in _explained(troubles)), image.id))
 
     def _settled(self, image: Image, origin: Origin) -> Image:
         """The image with all that was asked for, and with the marks of a finished one.
@@ -377,7 +382,7 @@ class ImageFromVolume(Operation):
         report = {store: {"state": "present", "reason": ""} for store in (image.stores if image else ())}
         if outcome.brought:
             report.update(outcome.brought.as_dict()["report"])
-        result: Result = {
+        return {
             "image": stored_image_result(image) if image else None,
             "volume": volume_result(volume),
             "how": outcome.how,
@@ -387,6 +392,11 @@ class ImageFromVolume(Operation):
                 "rule": placement.rule, "reason": placement.reason, "stores": list(placement.stores), "skipped": dict(placement.skipped)},
             "stores": report,
         }
-        if outcome.warnings:
-            result["warnings"] = outcome.warnings
-        return result
+
+
+def _explained(troubles: t.Mapping[str, Outcome]) -> t.List[str]:
+    """Stores with what went wrong there; those with the same trouble together."""
+    by_reason: t.Dict[str, t.List[str]] = {}
+    for store, outcome in troubles.items():
+        by_reason.setdefault(outcome.reason, []).append(store)
+    return ["%s: %s" % (" and ".join(stores), reason) for reason, stores in by_reason.items()]

@@ -78,7 +78,7 @@ class Imaging(abc.ABC):
         return None
 
     def claims(self, volume: Volume, image: Image) -> bool:
-        """Whether an image that remembers nothing was begun by a run that broke off before it could note anything on it."""
+        """Whether the volume remembers that an image of that name is being made of it, so that what the image remembers may be missing, or a guess."""
         return False
 
     @abc.abstractmethod

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InUse, InvalidInput, NotFound, VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.events import Event
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
-from ansible_collections.bootable.volumes.plugins.module_utils.images.origin import CLONE, REGISTER, Origin, method_of
+from ansible_collections.bootable.volumes.plugins.module_utils.images.origin import CLONE, REGISTER, UPLOAD, Origin, shown_method
 from ansible_collections.bootable.volumes.plugins.module_utils.images.placement import TYPE_STORE
 from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted import ImageWish
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
@@ -110,14 +110,14 @@ class CinderImaging(Imaging):
                 visibility=wish.visibility or "private", force=wish.force)
         except VolumesError as error:
             raise self._refused(volume, wish, error) from error
-        image = self._mark(volume, self._images.get(upload.image_id), wish, None)
+        image = self._mark(volume, self._images.get(upload.image_id), wish)
         return self._follow(volume, image, wish, job, upload.type_specs.get(TYPE_STORE))
 
     def finish(self, volume: Volume, image: Image, wish: ImageWish, route: Route, job: Job) -> Imaged:
         if wish.method == REGISTER:
             return self._refer(volume, image, wish, route, job)
         if image.status != ACTIVE:
-            image = self._mark(volume, image, wish, None)
+            image = self._mark(volume, image, wish)
         try:
             return self._follow(volume, image, wish, job, self.store_of(volume))
         except BackendError:  # whoever was at it is gone, and so is the image: it is made anew
@@ -136,8 +136,12 @@ class CinderImaging(Imaging):
             return Denied("%s; public images are for administrators (policy volume_extension:volume_actions:upload_public)" % error.message)
         return error
 
-    def _mark(self, volume: Volume, image: Image, wish: ImageWish, method: t.Optional[str]) -> Image:
-        """Write down on an image all that it shall have, early: later Glance may be at work on it (``images.wanted.is_hashed``)."""
+    def _mark(self, volume: Volume, image: Image, wish: ImageWish) -> Image:
+        """Write down on an image all that it shall have, early: later Glance may be at work on it (``images.wanted.is_hashed``).
+
+        How it gets its bytes is a guess then, which stands as long as the volume remembers the request.
+        """
+        method = CLONE if wish.disk_format == "raw" and wish.container_format == "bare" else UPLOAD
         return self._images.change(image.id, dict(wish.attributes(), **Origin(volume.id, method).properties(image.id)))
 
     def _follow(self, volume: Volume, image: Image, wish: ImageWish, job: Job, type_store: t.Optional[str]) -> Imaged:
@@ -146,7 +150,7 @@ class CinderImaging(Imaging):
             return Imaged(image, wish.method, "Cinder is at it", type_store, finished=False)
         image = self._until_active(volume, image, job)
         self._volumes.delete_metadata(volume.id, REQUEST)
-        method = method_of(image)
+        method = shown_method(image)
         if method == CLONE:
             reason = "Cinder cloned the volume, and the image refers to the clone"
         elif wish.disk_format != "raw" or wish.container_format != "bare":
