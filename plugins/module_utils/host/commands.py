@@ -74,7 +74,8 @@ class ModuleRunner(CommandRunner):
 
     def run(self, args: t.Sequence[str], *, limits: t.Optional[Limits] = None, timeout: t.Optional[float] = None,
             files: t.Sequence[int] = ()) -> Completed:
-        wrapped = ["setpriv", "--pdeathsig", "KILL"]
+        mortal = ["setpriv", "--pdeathsig", "KILL"]
+        wrapped = list(mortal)
         if limits is not None:
             wrapped.append("prlimit")
             if limits.cpu_seconds is not None:
@@ -82,6 +83,7 @@ class ModuleRunner(CommandRunner):
             if limits.address_space is not None:
                 wrapped.append("--as=%d" % limits.address_space)
         if timeout is not None:
-            wrapped += ["timeout", "--signal=KILL", "%.1f" % max(0.1, timeout)]
+            wrapped += ["timeout", "--signal=KILL", "%.1f" % max(0.1, timeout)] + mortal
         rc, stdout, stderr = self._module.run_command(wrapped + list(args), pass_fds=files, handle_exceptions=False)
-        return Completed(rc, stdout, stderr)
+        # A signal's number comes negative; timeout(1) dies of the one it sends.
+        return Completed(128 - rc if rc < 0 else rc, stdout, stderr)

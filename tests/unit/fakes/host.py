@@ -30,7 +30,7 @@ class HostRunner(CommandRunner):
         self.commands.append(list(args))
         wrapped = ["setpriv", "--pdeathsig", "KILL"] + (["timeout", "--signal=KILL", "%.1f" % timeout] if timeout else [])
         done = subprocess.run(wrapped + list(args), capture_output=True, text=True, timeout=60, check=False, pass_fds=files)
-        return Completed(done.returncode, done.stdout, done.stderr)
+        return Completed(128 - done.returncode if done.returncode < 0 else done.returncode, done.stdout, done.stderr)
 
 
 class NoCommands(CommandRunner):

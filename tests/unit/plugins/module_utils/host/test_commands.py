@@ -27,13 +27,18 @@ def test_a_command_dies_with_the_module_and_keeps_to_its_limits():
     module = Module()
     ModuleRunner(module).run(["qemu-img", "info", "/x"], limits=Limits(cpu_seconds=60, address_space=1024), timeout=2)
     assert module.commands == [[
-        "setpriv", "--pdeathsig", "KILL", "prlimit", "--cpu=60", "--as=1024", "timeout", "--signal=KILL", "2.0", "qemu-img", "info", "/x"]]
+        "setpriv", "--pdeathsig", "KILL", "prlimit", "--cpu=60", "--as=1024", "timeout", "--signal=KILL", "2.0",
+        "setpriv", "--pdeathsig", "KILL", "qemu-img", "info", "/x"]]
 
 
 def test_no_limits_no_wrappers_beyond_the_one():
     module = Module()
     assert ModuleRunner(module).run(["true"]).rc == 0
     assert module.commands == [["setpriv", "--pdeathsig", "KILL", "true"]]
+
+
+def test_a_command_that_was_killed():
+    assert ModuleRunner(Module((-9, "", ""))).run(["sleep", "60"], timeout=1).rc == 137
 
 
 def test_a_command_gets_open_files():

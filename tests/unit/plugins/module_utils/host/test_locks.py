@@ -11,7 +11,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, TimedOut
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, NotFound, TimedOut
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
 from ansible_collections.bootable.volumes.plugins.module_utils.host import locks
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import FastClock
@@ -79,3 +79,19 @@ def test_many_at_once(folder: pathlib.Path) -> None:
         thread.join()
     assert len(most) == 80 and max(most) == 1
     assert os.listdir(folder) == []
+
+
+def test_a_folder_is_held_without_a_trace(folder: pathlib.Path, deadline: Deadline) -> None:
+    before = folder.stat().st_mtime_ns
+    with locks.folder_held(str(folder), deadline):
+        with pytest.raises(TimedOut, match="another run"), locks.folder_held(str(folder), deadline):
+            pass
+    with locks.folder_held(str(folder), Deadline(10, clock=FastClock())):
+        assert os.listdir(folder) == [] and folder.stat().st_mtime_ns == before
+
+
+def test_a_folder_that_is_none(folder: pathlib.Path, deadline: Deadline) -> None:
+    (folder / "file").touch()
+    for name in ("none", "file"):
+        with pytest.raises(NotFound, match="no folder .*%s; make it first" % name), locks.folder_held(str(folder / name), deadline):
+            pass
