@@ -21,6 +21,7 @@ ROOT = pathlib.Path(__file__).absolute().parents[2]
 COLLECTION = "ansible_collections.bootable.volumes"
 MODULE_UTILS = ROOT / "plugins" / "module_utils"
 MODULES = sorted((ROOT / "plugins" / "modules").glob("*.py"))
+ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
 PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
 UTILS = sorted(path for path in MODULE_UTILS.rglob("*.py") if path.name != "__init__.py")
 
@@ -31,7 +32,7 @@ LAYERS = (
     {"operations"},
     {"storage"},
     {"transfer", "images"},
-    {"formats"},
+    {"formats", "configuration"},
     {"openstack", "xen", "host"},
     {"core"},
 )
@@ -224,6 +225,37 @@ def test_playbooks_are_linted() -> None:
     config = yaml.safe_load((ROOT / ".ansible-lint").read_text())
     assert config["profile"] == "production"
     assert not any(excluded.startswith(("playbooks", "plugins", "extensions", "roles")) for excluded in config["exclude_paths"])
+
+
+# --- roles ---
+
+
+def role_file(role: pathlib.Path, name: str) -> t.Any:
+    """A YAML file of a role."""
+    return yaml.safe_load((role / name).read_text())
+
+
+@pytest.mark.parametrize("role", ROLES, ids=name_of)
+def test_a_role_documents_its_variables_and_their_defaults(role: pathlib.Path) -> None:
+    documented: t.Dict[str, t.Any] = {}
+    for entry in role_file(role, "meta/argument_specs.yml")["argument_specs"].values():
+        for name, option in entry["options"].items():
+            assert option["description"] and option["type"], name
+            documented[name] = option.get("default")
+    assert documented == role_file(role, "defaults/main.yml")
+
+
+@pytest.mark.parametrize("role", ROLES, ids=name_of)
+def test_a_role_tells_how_to_use_it(role: pathlib.Path) -> None:
+    assert "bootable.volumes.%s" % role.name in (role / "README.md").read_text()
+    assert role_file(role, "meta/main.yml")["galaxy_info"]["description"]
+
+
+@pytest.mark.parametrize("role", ROLES, ids=name_of)
+def test_a_role_hands_on_all_variables_of_the_model(role: pathlib.Path) -> None:
+    variables = importlib.import_module(COLLECTION + ".plugins.module_utils.configuration.variables")
+    service = {"glance_api": variables.GLANCE, "cinder": variables.CINDER}[role.name]
+    assert set(role_file(role, "vars/main.yml")["__%s_declared" % role.name]) == set(variables.NAMES[service].values())
 
 
 # --- packaging ---
