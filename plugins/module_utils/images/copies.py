@@ -31,6 +31,9 @@ if t.TYPE_CHECKING:
 PRESENT, COPIED, REMOVED, PENDING = "present", "copied", "removed", "pending"
 FAILED, DENIED, READ_ONLY, UNKNOWN = "failed", "denied", "read_only", "unknown"
 
+# Those in which something was written, or is being written.
+CHANGES = frozenset((COPIED, REMOVED, PENDING))
+
 # Those in which the store is not as it was wished.
 TROUBLES = frozenset((FAILED, DENIED, READ_ONLY, UNKNOWN))
 
@@ -68,7 +71,7 @@ class Brought:
     @property
     def changed(self) -> bool:
         """Whether anything was written, or is being written."""
-        return any(outcome.state in (COPIED, REMOVED, PENDING) for outcome in self.stores.values())
+        return any(outcome.state in CHANGES for outcome in self.stores.values())
 
     @property
     def troubles(self) -> t.Dict[str, Outcome]:
@@ -89,15 +92,21 @@ def bring(image_id: str, *, missing: t.Sequence[str], surplus: t.Sequence[str] =
 
     :param missing: Stores that shall hold it; those that do already are fine.
     :param surplus: Stores that shall not; kept as long as it is not everywhere it is missing, or would then be nowhere.
+    Every error's details have as ``image`` how far it has got: what ``Brought.as_dict`` gives.
+
     :raises InvalidInput: the image has no data to copy.
     :raises NotFound: it is gone.
-    :raises TimedOut: its details have as ``image`` what ``Brought.as_dict`` gives. Nothing is undone; the next run adopts the import.
+    :raises TimedOut: nothing is undone; the next run adopts the import.
     :raises BackendError: Glance does not answer.
     """
     work = _Work(image_id, images, stores, job)
-    work.copy(missing)
-    if surplus:
-        work.remove(surplus)
+    try:
+        work.copy(missing)
+        if surplus:
+            work.remove(surplus)
+    except VolumesError as error:
+        error.details["image"] = work.brought.as_dict()
+        raise
     return work.brought
 
 
@@ -168,9 +177,14 @@ class _Work:
                 return
             self._refusals += 1
             self._refused(error, wanted, last=self._refusals == TRIES)
-            self._pause()
+            if self._unsettled(wanted):
+                self._pause()
         else:
-            self._judge(wanted)
+            self._settle(wanted, PENDING, "Glance is copying it")
+            task_id = self._look().import_task
+            if self._job.wait:
+                self._until_free(wanted)
+                self._judge(wanted, task_id)
 
     def _possible(self, wanted: t.Sequence[str]) -> t.List[str]:
         """Those that are no reason for Glance to refuse the others, too; settles the rest."""
@@ -197,13 +211,8 @@ class _Work:
         elif last or isinstance(error, (Denied, NotFound)):
             raise error
 
-    def _judge(self, wanted: t.Sequence[str]) -> None:
-        """Wait for the import that was just accepted, and settle the stores that it is to bring the image to."""
-        task_id = self._look().import_task
-        if not self._job.wait:
-            self._settle(wanted, PENDING, "Glance is copying it")
-            return
-        self._until_free(wanted)
+    def _judge(self, wanted: t.Sequence[str], task_id: t.Optional[str]) -> None:
+        """Settle the stores that an import of ours was to bring the image to."""
         there = [store for store in wanted if store in self._image.stores]
         self._settle(there, COPIED)
         if len(there) < len(wanted):
@@ -274,8 +283,8 @@ class _Work:
         try:
             self._job.deadline.wait(lambda: is_over() or None, what)
         except TimedOut as error:
-            self._settle(wanted, PENDING, "the time was over before Glance was through")
-            raise TimedOut(error.message + self._advice(), image=self.brought.as_dict()) from error
+            self._settle((store for store in wanted if store in self._arriving()), PENDING, "the time was over before Glance was through")
+            raise TimedOut(error.message + self._advice()) from error
 
     def _advice(self) -> str:
         """What is known of the lock, should it be stale."""

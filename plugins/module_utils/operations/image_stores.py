@@ -9,11 +9,11 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, TimedOut
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
 from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import Plan, Step
-from ansible_collections.bootable.volumes.plugins.module_utils.images.copies import DENIED, PRESENT, Brought, bring
+from ansible_collections.bootable.volumes.plugins.module_utils.images.copies import CHANGES, DENIED, PRESENT, Brought, bring
 from ansible_collections.bootable.volumes.plugins.module_utils.images.placement import Placement, place
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Image, require_readable
@@ -122,23 +122,23 @@ class ImageStores(Operation):
                 troubles[step.subject] = _trouble(brought)
         for step, error in errors:
             troubles[step.subject] = error
-            if isinstance(error, TimedOut):
+            if isinstance(error, VolumesError) and "image" in error.details:
                 results[step.subject] = self._merged(results[step.subject], error.details["image"])
-        images = [results[step.subject] for step in plan.steps]
-        self._raise(troubles, images, changed=any(brought.changed for dummy, brought in done) or any(isinstance(error, TimedOut) for dummy, error in errors))
-        return self._result(images)
+        self._raise(troubles, list(results.values()))
+        return self._result(list(results.values()))
 
     @staticmethod
     def _merged(before: Result, now: Result) -> Result:
         """What was planned for an image, and what has become of that."""
         return dict(now, report=dict(before["report"], **now["report"]))
 
-    def _raise(self, troubles: t.Mapping[str, Exception], images: t.List[Result], *, changed: bool) -> None:
+    def _raise(self, troubles: t.Mapping[str, Exception], images: t.List[Result]) -> None:
         """One error for all ``troubles``, which keeps what has succeeded; nothing when there are none."""
         if not troubles:
             return
         failures = {label: str(error) for label, error in troubles.items()}
         each = "; ".join("%s: %s" % item for item in failures.items())
+        changed = any(outcome["state"] in CHANGES for image in images for outcome in image["report"].values())
         raise kind_of(troubles.values())(
             "%d of %d images could not be brought to their stores: %s" % (len(troubles), len(images), each),
             changed=changed, failures=failures, **self._result(images))
