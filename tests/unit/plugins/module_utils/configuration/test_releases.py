@@ -94,7 +94,9 @@ def test_several_stores_by_glances_version(version, several):
     assert deployment(version, GLANCE).multi_store_cloning is several
 
 
-@pytest.mark.parametrize("version, may, surely", [((26,), True, False), ((26, 2), False, False), ((26, 3), True, True), ((27,), True, True), ((25,), False, False)])
+@pytest.mark.parametrize("version, may, surely", [
+    ((26,), True, False), ((26, 2), False, False), ((26, 3), True, True), ((27,), True, True), ((25,), False, False),
+])
 def test_of_a_major_version_alone_little_is_sure(version, may, surely):
     assert (may_be(version, (26, 3)), surely_is(version, (26, 3))) == (may, surely)
 
