@@ -14,7 +14,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.configuration.mod
 from ansible_collections.bootable.volumes.plugins.module_utils.configuration.problems import WARNING, Problem
 from ansible_collections.bootable.volumes.plugins.module_utils.configuration.releases import NEW
 from ansible_collections.bootable.volumes.plugins.module_utils.configuration.stores import (
-    CINDER_ACCOUNT, COMMON, STORE_TYPES, types_with,
+    CINDER_ACCOUNT, COMMON, EXCLUSIVE, STORE_TYPES, is_set, types_with,
 )
 
 RESERVED_PREFIX = "os_glance_"
@@ -83,11 +83,12 @@ def _options_of(store: Store, model: Model) -> Problems:
                 "is not an option of stores of type %s; what is known to you alone can be set by %s" % (store.type, model.names["options"])))
         elif not model.deployment.has(known[name]):
             yield Problem(where, "came with %s; %s may not know it" % (known[name], model.deployment.release.name), WARNING)
-    if kind.needs and not any(all(store.options.get(name) for name in names) for names in kind.needs):
+    if kind.needs and not any(all(is_set(store.options.get(name)) for name in names) for names in kind.needs):
         yield Problem("%s.options" % store.where, "a store of type %s needs %s" % (
             store.type, ", or ".join(" and ".join(names) for names in kind.needs if all(model.deployment.has(known[name]) for name in names))))
-    if store.options.get("filesystem_store_datadir") and store.options.get("filesystem_store_datadirs"):
-        yield Problem("%s.options" % store.where, "Glance takes either filesystem_store_datadir or filesystem_store_datadirs, not both")
+    for first, second in EXCLUSIVE:
+        if is_set(store.options.get(first)) and is_set(store.options.get(second)):
+            yield Problem("%s.options" % store.where, "Glance takes either %s or %s, not both" % (first, second))
     given = [name for name in CINDER_ACCOUNT if store.options.get(name)]
     if given and not store.has_account:
         yield Problem("%s.options" % store.where, "%s without %s: Glance then ignores all of them and acts as whoever uses the image" % (

@@ -103,6 +103,17 @@ CINDER_APPLICATION_CREDENTIAL = (
     "cinder_store_auth_address", "cinder_store_application_credential_id", "cinder_store_application_credential_secret",
 )
 
+# Options of which Glance takes one.
+EXCLUSIVE = (
+    ("filesystem_store_datadir", "filesystem_store_datadirs"),
+    ("swift_store_config_file", "swift_store_multi_tenant"),
+)
+
+
+def is_set(value: t.Any) -> bool:
+    """Whether an option has a value, and a flag is on."""
+    return bool(value) and str(value).lower() not in ("false", "no", "off", "0")
+
 
 def types_with(option: str) -> t.List[str]:
     """The types of store that take an option."""

@@ -76,6 +76,10 @@ GLANCE_ERRORS = [
      "glance_api_stores[2].options: a store of type swift needs swift_store_config_file, or swift_store_auth_address and "),
     ({"stores": changed(STORES, 0, options={"filesystem_store_datadirs": ["/a:1"]})},
      "glance_api_stores[0].options: Glance takes either filesystem_store_datadir or filesystem_store_datadirs, not both"),
+    ({"stores": changed(STORES, 2, type="swift", options={"rbd_store_pool": None, "swift_store_config_file": "/a", "swift_store_multi_tenant": True})},
+     "glance_api_stores[2].options: Glance takes either swift_store_config_file or swift_store_multi_tenant, not both"),
+    ({"stores": changed(STORES, 2, type="swift", options={"rbd_store_pool": None, "swift_store_multi_tenant": "no"})},
+     "glance_api_stores[2].options: a store of type swift needs swift_store_config_file, or swift_store_auth_address and "),
     ({"stores": changed(STORES, 3, options={"cinder_store_password": None})},
      "glance_api_stores[3].options: cinder_store_auth_address and cinder_store_user_name and cinder_store_project_name "
      "without cinder_store_password: Glance then ignores all of them"),

@@ -8,7 +8,7 @@ import pytest
 
 from ansible_collections.bootable.volumes.plugins.module_utils.configuration.releases import RELEASES
 from ansible_collections.bootable.volumes.plugins.module_utils.configuration.stores import (
-    CINDER_ACCOUNT, CINDER_APPLICATION_CREDENTIAL, COMMON, MULTI_VALUED, STORE_TYPES, types_with,
+    CINDER_ACCOUNT, CINDER_APPLICATION_CREDENTIAL, COMMON, EXCLUSIVE, MULTI_VALUED, STORE_TYPES, is_set, types_with,
 )
 
 NAMES = {release.name for release in RELEASES}
@@ -34,4 +34,10 @@ def test_the_table_of_options(name):
 
 def test_other_tables_name_options_that_exist():
     assert all(types_with(name) for name in MULTI_VALUED)
+    assert all(types_with(first) == types_with(second) for first, second in EXCLUSIVE)
     assert set(CINDER_ACCOUNT + CINDER_APPLICATION_CREDENTIAL) <= set(STORE_TYPES["cinder"].options)
+
+
+@pytest.mark.parametrize("value, expected", [(None, False), ("", False), (False, False), ("False", False), (True, True), ("yes", True), ("/a", True), ([], False)])
+def test_what_is_set(value, expected):
+    assert is_set(value) is expected
