@@ -40,7 +40,7 @@ class FakeCloud:
 
     def __init__(self, *, clock: t.Optional[Clock] = None, newest: t.Tuple[int, int] = (3, 71)) -> None:
         self.clock = clock or Hourglass()
-        self.glance = FakeGlance()
+        self.glance = FakeGlance(self.clock.now)
         self.cinder = FakeCinder(self.clock, self.glance.images.get)
         self.cinder.newest = newest
         session = session_with(self.cinder, self.glance)

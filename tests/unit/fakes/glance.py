@@ -12,12 +12,12 @@ import typing as t
 import uuid
 
 from ansible_collections.bootable.volumes.tests.unit.fakes.http import Refused, Request, Service, Stream
+from ansible_collections.bootable.volumes.tests.unit.fakes.stores import FakeStores, page
 
 
-class FakeGlance(Service):
+class FakeGlance(FakeStores, Service):
     """Images with their bytes.
 
-    :ivar depended_on: Ids of images that the store will not let go: volumes are clones of them.
     :ivar cut: Bytes after which the next download breaks off.
     :ivar ranges: Whether it can start at an offset.
     """
@@ -30,17 +30,21 @@ class FakeGlance(Service):
         ("DELETE", r"/v2/images/(?P<id>[^/]+)", "delete"),
         ("GET", r"/v2/images/(?P<id>[^/]+)/file", "download"),
         ("PUT", r"/v2/images/(?P<id>[^/]+)/file", "upload"),
-        ("GET", r"/v2/info/stores", "stores"),
+        *FakeStores.STORE_ROUTES,
     )
 
-    def __init__(self) -> None:
-        super().__init__("http://glance", "could not be found")
+    def __init__(self, now: t.Callable[[], float] = lambda: 0.0) -> None:
+        FakeStores.__init__(self, now)
+        Service.__init__(self, "http://glance", "could not be found")
         self.images: t.Dict[str, t.Dict[str, t.Any]] = {}
         self.data: t.Dict[str, bytes] = {}
-        self.depended_on: t.Set[str] = set()
         self.cut: t.Optional[int] = None
         self.ranges = True
         self.page = 25
+
+    def before(self, request: Request) -> None:
+        super().before(request)
+        self.advance()
 
     def add(self, name: str, data: bytes = b"\0" * 1024, **attributes: t.Any) -> str:
         """An active image; its id."""
@@ -60,6 +64,8 @@ class FakeGlance(Service):
         image.update(
             status="active", size=len(data), checksum=hashlib.md5(data).hexdigest(), os_hash_algo="sha512",
             os_hash_value=hashlib.sha512(data).hexdigest(), virtual_size=len(data) if image["disk_format"] == "raw" else None)
+        if self.offered:
+            image["stores"] = self.default_store
 
     def _image(self, image_id: str) -> t.Dict[str, t.Any]:
         if image_id not in self.images:
@@ -103,9 +109,7 @@ class FakeGlance(Service):
     def delete(self, request: Request, id: str) -> t.Any:
         self._image(id)
         if id in self.depended_on:
-            return 409, (
-                "<html>\n <head>\n  <title>409 Conflict</title>\n </head>\n <body>\n  <h1>409 Conflict</h1>\n  Image %s could not be deleted because "
-                "it is in use: The image cannot be deleted because it has snapshot(s).<br /><br />\n\n\n\n </body>\n</html>" % id)
+            return page(409, "Image %s could not be deleted because it is in use: The image cannot be deleted because it has snapshot(s)." % id)
         del self.images[id]
         self.data.pop(id, None)
         return 204, None
@@ -134,6 +138,3 @@ class FakeGlance(Service):
                 raise Refused(416, "Requested range not satisfiable")
             return 206, Stream(data[offset:], {"Content-Range": "bytes %d-%d/%d" % (offset, len(data) - 1, len(data))}, cut)
         return 200, Stream(data, cut=cut)
-
-    def stores(self, request: Request) -> t.Any:
-        return 200, {"stores": [{"id": "rbd"}, {"id": "file", "default": "true"}]}
