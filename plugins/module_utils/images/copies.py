@@ -78,6 +78,14 @@ class Brought:
         """The stores that are not as they were wished."""
         return {store: outcome for store, outcome in self.stores.items() if outcome.state in TROUBLES}
 
+    @property
+    def complaints(self) -> t.List[str]:
+        """The same to read: stores with what went wrong there, those with the same trouble together."""
+        by_reason: t.Dict[str, t.List[str]] = {}
+        for store, outcome in self.troubles.items():
+            by_reason.setdefault(outcome.reason, []).append(store)
+        return ["%s: %s" % (" and ".join(stores), reason) for reason, stores in by_reason.items()]
+
     def as_dict(self) -> t.Dict[str, t.Any]:
         """As tasks' results show it."""
         report = {store: {"state": outcome.state, "reason": outcome.reason} for store, outcome in self.stores.items()}

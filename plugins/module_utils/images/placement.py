@@ -14,6 +14,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput
+from ansible_collections.bootable.volumes.plugins.module_utils.images.origin import REGISTER, origin_of
 
 if t.TYPE_CHECKING:
     from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Image
@@ -148,3 +149,20 @@ def _default(offered: t.Sequence[Store], why: str) -> Placement:
 
 def _names(offered: t.Sequence[Store]) -> str:
     return ", ".join("%s%s" % (store.id, " (read-only)" if store.read_only else "") for store in offered)
+
+
+def spread(image: Image, placement: Placement, *, only: bool = True) -> t.Tuple[t.Tuple[str, ...], t.Tuple[str, ...]]:
+    """The stores that miss an image, and those where it is too many.
+
+    :param only: Whether it shall be in no other stores; else none is too many.
+    :raises InvalidInput: it is a volume, which Glance would delete when it removes the image from that volume's store.
+    """
+    if not placement.stores:
+        return (), ()
+    missing = tuple(store for store in placement.stores if store not in image.stores)
+    surplus = tuple(store for store in dict.fromkeys(image.stores) if store not in placement.stores) if only else ()
+    origin = origin_of(image) if surplus else None
+    if origin is not None and origin.method == REGISTER:
+        raise InvalidInput("stores: the image %s (%s) is the volume %s, which would be deleted with it from one of %s; name these, too" % (
+            image.name, image.id, origin.volume, ", ".join(surplus)))
+    return missing, surplus

@@ -11,13 +11,13 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import (
-    Ambiguous, BackendError, Drift, InUse, InvalidInput, NotFound, VolumesError,
+    Ambiguous, BackendError, Drift, InUse, NotFound, VolumesError,
 )
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import Plan, Step
-from ansible_collections.bootable.volumes.plugins.module_utils.images.copies import Brought, Outcome, bring
+from ansible_collections.bootable.volumes.plugins.module_utils.images.copies import Brought, bring
 from ansible_collections.bootable.volumes.plugins.module_utils.images.origin import CLONE, REGISTER, UPLOAD, Origin, method_of, origin_of, stale_keys
-from ansible_collections.bootable.volumes.plugins.module_utils.images.placement import SINGLE, Placement, place
+from ansible_collections.bootable.volumes.plugins.module_utils.images.placement import SINGLE, Placement, place, spread
 from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted import AUTO, ImageWish, differing, is_hashed
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import ACTIVE, Image
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.comparison import FAIL, IGNORE, REPLACE
@@ -185,29 +185,16 @@ class ImageFromVolume(Operation):
             pairs.append(("method", method_of(image), wish.method))
         return [(what, found, wanted) for what, found, wanted in pairs if found != wanted]
 
-    def _misplaced(self, volume: Volume, image: Image) -> t.Tuple[Placement, t.List[str], t.List[str]]:
+    def _misplaced(self, volume: Volume, image: Image) -> t.Tuple[Placement, t.Sequence[str], t.Sequence[str]]:
         """Where an existing image belongs; the stores that miss it, and those where it is too many.
 
         What no task named was settled when the image was made: it is not asked again.
         """
         origin, method = origin_of(image) or Origin(volume.id), method_of(image)
         if self._asked is None and (method != UPLOAD or origin.stores is not None):
-            return Placement(image.stores, LOCATION, "it was settled when the image was made"), [], []
+            return Placement(image.stores, LOCATION, "it was settled when the image was made"), (), ()
         placement = self._placement(volume)
-        return (placement, *self._spread(image, placement))
-
-    def _spread(self, image: Image, placement: Placement) -> t.Tuple[t.List[str], t.List[str]]:
-        """The stores that miss an image, and those where it is too many.
-
-        :raises InvalidInput: it would have to leave the store of the volume that it is.
-        """
-        if placement.rule == SINGLE:
-            return [], []
-        missing = [store for store in placement.stores if store not in image.stores]
-        surplus = [store for store in image.stores if store not in placement.stores]
-        if surplus and (origin_of(image) or Origin("")).method == REGISTER:
-            raise InvalidInput("stores: the image %s is a volume, and would be deleted with it from %s; name that store, too" % (image.name, ", ".join(surplus)))
-        return missing, surplus
+        return (placement, *spread(image, placement))
 
     def _placement(self, volume: Volume, type_store: t.Optional[str] = None) -> Placement:
         imaging = self._imaging
@@ -296,23 +283,22 @@ class ImageFromVolume(Operation):
         settled = self._asked is None and not by_clone and imaged.method != UPLOAD
         if settled:
             outcome.placement = Placement(imaged.image.stores, LOCATION, "an image that refers to a volume lies in the store of that volume")
-            missing: t.List[str] = []
-            surplus: t.List[str] = []
+            missing: t.Sequence[str] = ()
+            surplus: t.Sequence[str] = ()
         else:
             outcome.placement = self._placement(volume, imaged.type_store)
-            missing, surplus = self._spread(imaged.image, outcome.placement)
+            missing, surplus = spread(imaged.image, outcome.placement)
         if missing or surplus:
             self._bring(imaged, missing, surplus, outcome)
         if by_clone:
             self._expect_uploaded(imaged, outcome)
         stores = outcome.image.stores if self._asked is None and outcome.method == UPLOAD and self._job.wait else None
         outcome.image = self._settled(outcome.image, Origin(volume.id, outcome.method, stores=stores))
-        troubles = outcome.brought.troubles if outcome.brought else {}
-        if troubles and self._asked is not None:
+        complaints = outcome.brought.complaints if outcome.brought else []
+        if complaints and self._asked is not None:
             raise BackendError("image %s (%s) is there, but not in all its stores: %s" % (
-                imaged.image.name, imaged.image.id, "; ".join(_explained(troubles))),
-                changed=True, **self._result(volume, outcome))
-        for each in _explained(troubles):
+                imaged.image.name, imaged.image.id, "; ".join(complaints)), changed=True, **self._result(volume, outcome))
+        for each in complaints:
             self._warn("stores: %s" % each)
 
     def _bring(self, imaged: Imaged, missing: t.Sequence[str], surplus: t.Sequence[str], outcome: _Outcome) -> None:
@@ -326,14 +312,14 @@ class ImageFromVolume(Operation):
         :raises BackendError: they are not; then the image is removed, for it is not what was asked for.
         """
         image = t.cast(Image, outcome.image)
-        troubles = dict(outcome.brought.troubles) if outcome.brought else {}
-        if outcome.brought and not troubles and not set(image.stores) & set(imaged.image.stores):
+        complaints = outcome.brought.complaints if outcome.brought else []
+        if outcome.brought and not complaints and not set(image.stores) & set(imaged.image.stores):
             outcome.method, outcome.reason = UPLOAD, "Cinder cloned the volume, so Glance copied the bytes and the clone was removed"
             return
         self._cloud().images.delete(image.id)
         raise BackendError("method: upload was asked for, but this back end makes images as clones (image_upload_use_cinder_backend), and the bytes "
                            "could not be copied out of the clone%s. The image %s was removed; use method: auto, or another disk_format, which is always "
-                           "uploaded" % ("".join(": %s" % each for each in _explained(troubles)), image.id))
+                           "uploaded" % ("".join("; %s" % each for each in complaints), image.id))
 
     def _settled(self, image: Image, origin: Origin) -> Image:
         """The image with all that was asked for, and with the marks of a finished one.
@@ -388,15 +374,6 @@ class ImageFromVolume(Operation):
             "how": outcome.how,
             "method_used": outcome.method if image else None,
             "method_reason": outcome.reason,
-            "placement": None if placement is None else {
-                "rule": placement.rule, "reason": placement.reason, "stores": list(placement.stores), "skipped": dict(placement.skipped)},
+            "placement": placement.as_dict() if placement else None,
             "stores": report,
         }
-
-
-def _explained(troubles: t.Mapping[str, Outcome]) -> t.List[str]:
-    """Stores with what went wrong there; those with the same trouble together."""
-    by_reason: t.Dict[str, t.List[str]] = {}
-    for store, outcome in troubles.items():
-        by_reason.setdefault(outcome.reason, []).append(store)
-    return ["%s: %s" % (" and ".join(stores), reason) for reason, stores in by_reason.items()]

@@ -14,7 +14,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.job import J
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
 from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import Plan, Step
 from ansible_collections.bootable.volumes.plugins.module_utils.images.copies import CHANGES, DENIED, PRESENT, Brought, bring
-from ansible_collections.bootable.volumes.plugins.module_utils.images.placement import Placement, place
+from ansible_collections.bootable.volumes.plugins.module_utils.images.placement import Placement, place, spread
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Image, require_readable
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
@@ -85,8 +85,7 @@ class ImageStores(Operation):
         return [image for dummy, image in found]
 
     def _step(self, label: str, image: Image, placement: Placement) -> Step:
-        missing = tuple(store for store in placement.stores if store not in image.stores)
-        surplus = tuple(store for store in dict.fromkeys(image.stores) if store not in placement.stores) if self._only and placement.stores else ()
+        missing, surplus = spread(image, placement, only=self._only)
         way = _Way(image, missing, surplus)
         if not missing and not surplus:
             return Step("keep", label, placement.reason if not placement.stores else "it is where it belongs", data=way)
@@ -169,4 +168,4 @@ def _trouble(brought: Brought) -> Exception:
     """The stores that an image could not be brought to, as an error."""
     states = {outcome.state for outcome in brought.troubles.values()}
     kind = Denied if states == {DENIED} else BackendError
-    return kind("; ".join("%s: %s" % (store, outcome.reason) for store, outcome in brought.troubles.items()))
+    return kind("; ".join(brought.complaints))
