@@ -103,8 +103,8 @@ class CinderImaging(Imaging):
     def make(self, volume: Volume, wish: ImageWish, route: Route, job: Job) -> Imaged:
         if wish.method == REGISTER:
             return self._register(volume, wish, route, job)
-        self._volumes.set_metadata(volume.id, {REQUEST: wish.name})
         try:
+            self._volumes.set_metadata(volume.id, {REQUEST: wish.name})
             upload = self._volumes.upload_to_image(
                 volume.id, wish.name, disk_format=wish.disk_format, container_format=wish.container_format,
                 visibility=wish.visibility or "private", force=wish.force)
