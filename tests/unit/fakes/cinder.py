@@ -12,9 +12,9 @@ import typing as t
 import urllib.parse
 import uuid
 
+from ansible_collections.bootable.volumes.tests.unit.fakes.glance import FakeGlance
 from ansible_collections.bootable.volumes.tests.unit.fakes.http import Refused, Request, Service
-
-GIB = 1024 ** 3
+from ansible_collections.bootable.volumes.tests.unit.fakes.uploads import GIB, FakeUploads
 
 # From cinder/policies/type_extra_specs.py: what members see of a type.
 VISIBLE_SPECS = ("RESKEY:availability_zones", "multiattach", "replication_enabled")
@@ -24,7 +24,7 @@ DELETABLE = ("available", "error", "error_restoring", "error_extending", "error_
 FROZEN_METADATA = ("maintenance", "uploading")
 
 
-class FakeCinder(Service):
+class FakeCinder(FakeUploads, Service):
     """One project's volumes.
 
     :ivar clones_images: The back end clones raw images by itself, as Ceph does; else they are downloaded.
@@ -52,10 +52,11 @@ class FakeCinder(Service):
         ("GET", r"/os-quota-sets/(?P<project>[^/]+)", "quotas"),
     )
 
-    def __init__(self, clock: t.Any, images: t.Callable[[str], t.Optional[t.Dict[str, t.Any]]]) -> None:
-        super().__init__("http://cinder/v3", "is unknown")
+    def __init__(self, clock: t.Any, glance: FakeGlance) -> None:
+        FakeUploads.__init__(self, glance)
+        Service.__init__(self, "http://cinder/v3", "is unknown")
         self._clock = clock
-        self._images = images
+        self._images = glance.images.get
         self.volumes: t.Dict[str, t.Dict[str, t.Any]] = {}
         self.snapshots: t.Dict[str, str] = {}
         self.messages: t.List[t.Dict[str, str]] = []
@@ -221,6 +222,7 @@ class FakeCinder(Service):
             "id": str(uuid.uuid4()), "name": wish["name"], "description": wish.get("description"), "size": wish["size"], "status": "creating",
             "volume_type": type_name, "availability_zone": "nova", "bootable": False, "metadata": dict(wish["metadata"]), "attachments": [],
             "created_at": self._stamp(), "encrypted": False, "source_volid": wish.get("source_volid"), "_image": {}, "_later": [],
+            "_data": origin["_data"] if origin else b"",
         }
         self.volumes[volume["id"]] = volume
         if image:
@@ -263,9 +265,10 @@ class FakeCinder(Service):
                     "container_format": image["container_format"], "min_disk": str(image["min_disk"]), "min_ram": "0", "size": str(image["size"])}
         if not clone:
             metadata["signature_verified"] = "False"
-        self._later(volume, self.seconds, lambda each: self._finish(each, metadata, True))
+        data = self._glance.data[image["id"]]
+        self._later(volume, self.seconds, lambda each: self._finish(each, metadata, True, data))
 
-    def _finish(self, volume: t.Dict[str, t.Any], image: t.Dict[str, str], bootable: bool) -> None:
+    def _finish(self, volume: t.Dict[str, t.Any], image: t.Dict[str, str], bootable: bool, data: t.Optional[bytes] = None) -> None:
         if volume["name"] in self.failing:
             volume["status"] = "error"
             said = self.failing[volume["name"]]
@@ -273,6 +276,8 @@ class FakeCinder(Service):
                 self.messages.append({"id": str(uuid.uuid4()), "resource_uuid": volume["id"], "user_message": said, "created_at": self._stamp()})
             return
         volume.update(status=volume.pop("_back_to", None) or "available", _image=dict(image), bootable=bootable)
+        if data is not None:
+            volume["_data"] = data
 
     # --- changing ---
 
@@ -326,6 +331,10 @@ class FakeCinder(Service):
             volume["status"] = body["status"]
         elif action == "os-reimage":
             self._reimage(volume, body["image_id"])
+        elif action == "os-volume_upload_image":
+            return 202, {action: self.make_image(volume, body)}
+        elif action == "os-update_readonly_flag":
+            volume["metadata"]["readonly"] = str(body["readonly"])
         else:
             raise Refused(400, "There is no such action: %s" % action)
         return 202, None

@@ -41,12 +41,14 @@ class FakeCloud:
     def __init__(self, *, clock: t.Optional[Clock] = None, newest: t.Tuple[int, int] = (3, 71)) -> None:
         self.clock = clock or Hourglass()
         self.glance = FakeGlance(self.clock.now)
-        self.cinder = FakeCinder(self.clock, self.glance.images.get)
+        self.cinder = FakeCinder(self.clock, self.glance)
         self.cinder.newest = newest
         session = session_with(self.cinder, self.glance)
         self.images = Images.connect(session, "http://glance", 0)
         self.stores = Stores.connect(session, "http://glance", 0)
         self.volumes = Volumes.connect(session, "http://cinder/v3", newest=newest, project="p1", retries=0)
+
+    project = "p1"
 
     def __call__(self) -> FakeCloud:
         return self
