@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Callable
 
 from measuring import PeakMemory, Side, compare, run
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BIN = ROOT / ".venv" / "bin"
+LAB = Path(os.environ.get("BOOTABLE_LAB") or ROOT / ".lab")
 CLOUD = "lab-alpha"
 GIB = 1024**3
 MOST_MEMORY = 150 * 1024**2
@@ -36,8 +39,11 @@ class Bench:
 
     def ours(self, **options: object) -> None:
         """One task of ours."""
-        with PeakMemory("volume_from_image") as memory:
-            self._play(BIN, "ours.yml", dict(options, cloud=CLOUD))
+        self._watched("volume_from_image", "ours.yml", dict(options, cloud=CLOUD))
+
+    def _watched(self, module: str, playbook: str, options: dict[str, object]) -> None:
+        with PeakMemory(module) as memory:
+            self._play(BIN, playbook, options)
         self.peak = max(self.peak, memory.bytes)
 
     def peer(self, **options: object) -> None:
@@ -165,17 +171,43 @@ class Bench:
         self._empty()
         return good
 
+    def settings(self) -> bool:
+        """(e) 40 options of a file that oslo-config-generator made."""
+        sample, ours, peers = (self.work / name for name in ("cinder.conf", "ours.conf", "peers.conf"))
+        run(LAB / "venv" / "bin" / "oslo-config-generator", "--namespace", "cinder", "--output-file", sample)
+        defaults = re.findall(r"^#(\w+) = ", sample.read_text().partition("\n[")[0], re.MULTILINE)
+        options = {name: "measured" for name in defaults[::len(defaults) // 40][:40]}
+
+        def anew(path: Path) -> Callable[[], None]:
+            def copy() -> None:
+                shutil.copyfile(sample, path)
+
+            return copy
+
+        def one_task() -> None:
+            self._watched("oslo_config", "settings.yml", {"path": str(ours), "settings": options})
+
+        def loop() -> None:
+            self._play(self.peers / "bin", "settings_peer.yml", {"path": str(peers), "settings": options})
+
+        good = compare("(e) %d options of a cinder.conf" % len(options), Side("one task", one_task, reset=anew(ours)),
+                       [(Side("a loop of community.general.ini_file", loop, reset=anew(peers)), 1 / 10)], self.rounds)
+        good &= compare("(e) the same once more, with nothing to do", Side("one task", one_task),
+                        [(Side("a loop of community.general.ini_file", loop), 1 / 10)], self.rounds)
+        self._empty()
+        return good
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("cases", nargs="*", help="a, b, c, d; all by default")
+    parser.add_argument("cases", nargs="*", help="a, b, c, d, e; all by default")
     parser.add_argument("--work", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--peers", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--volumes", type=int, default=20, help="in (a) and (b)")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
     options = parser.parse_args()
     bench = Bench(options.work, options.peers, options.volumes, options.rounds)
-    cases = {"a": bench.rerun, "b": bench.create, "c": bench.download, "d": bench.fan_out}
+    cases = {"a": bench.rerun, "b": bench.create, "c": bench.download, "d": bench.fan_out, "e": bench.settings}
     unknown = set(options.cases) - set(cases)
     if unknown:
         parser.error("no such case: %s" % ", ".join(sorted(unknown)))
