@@ -168,7 +168,9 @@ def test_values_that_no_file_can_hold(value):
 
 
 @pytest.mark.parametrize("section, option", [
-    ("", "x"), (" a", "x"), ("a]", "x"), ("a\nb", "x"), ("a", ""), ("a", "x "), ("a", "x=y"), ("a", "x:y"), ("a", "#x"), ("a", ";x"), ("a", "[x"), ("a", "x\ny")])
+    ("", "x"), (" a", "x"), ("a]", "x"), ("a\nb", "x"),
+    ("a", ""), ("a", "x "), ("a", "x=y"), ("a", "x:y"), ("a", "#x"), ("a", ";x"), ("a", "[x"), ("a", "x\ny"),
+])
 def test_names_that_no_file_can_hold(section, option):
     with pytest.raises(InvalidInput, match="no name for"):
         Document("").set(section, option, ["1"])

@@ -21,7 +21,9 @@ def test_names_and_numbers(name, number):
 
 
 @pytest.mark.parametrize("asked, mode", [
-    ("0640", 0o640), ("640", 0o640), (0o640, 0o640), ("u=rw,g=r,o=", 0o640), ("o-r", 0o640), ("a+x", 0o755), ("+x", 0o755), ("go=", 0o600), ("u=rwx,go-r", 0o700)])
+    ("0640", 0o640), ("640", 0o640), (0o640, 0o640),
+    ("u=rw,g=r,o=", 0o640), ("o-r", 0o640), ("a+x", 0o755), ("+x", 0o755), ("go=", 0o600), ("u=rwx,go-r", 0o700),
+])
 def test_modes(asked, mode):
     assert Asked(mode=asked).of(FOUND).mode == mode
 
