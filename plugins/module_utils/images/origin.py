@@ -16,7 +16,7 @@ It stands in the image's properties, under keys that begin with ``bootable_``:
 ``bootable_state``
     ``filling`` while this collection itself sends the bytes. Cinder needs no such word: what it has made active is complete.
 ``bootable_stores``
-    The stores that it was brought to where the task named none: with this the matter is settled, and no run asks again.
+    The stores that it was brought to: with this the matter is settled, and no run asks again to which the task names none.
 
 Glance may lose what is written to an image while it works on it: see ``is_hashed`` in wanted.py.
 """
@@ -44,7 +44,7 @@ class Origin:
 
     :param method: None where it was not noted.
     :param filling: Whether bytes are missing, or unverified.
-    :param stores: Those it was brought to; None where the task named them, and until that is done.
+    :param stores: Those it was brought to; None until that is done, and for one that lies where its volume does.
     """
 
     volume: str

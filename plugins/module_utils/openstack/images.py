@@ -225,8 +225,7 @@ class Images:
         try:
             return self.upload(image, data, size=size)
         except BaseException:
-            with contextlib.suppress(VolumesError):
-                self.delete(image.id)
+            self.discard(image)
             raise
 
     def announce(self, attributes: t.Mapping[str, t.Any]) -> Image:
@@ -282,8 +281,8 @@ class Images:
         :param without: Properties that the image has, and shall not have any longer.
         """
         # "add" replaces, too: RFC 6902
-        changes: t.List[t.Dict[str, t.Any]] = [{"op": "add", "path": "/" + key, "value": value} for key, value in values.items()]
-        changes += [{"op": "remove", "path": "/" + key} for key in without]
+        changes: t.List[t.Dict[str, t.Any]] = [{"op": "add", "path": _pointer(key), "value": value} for key, value in values.items()]
+        changes += [{"op": "remove", "path": _pointer(key)} for key in without]
         with translated("Glance", "change image %s" % image_id):
             dummy, changed = self._client.http_client.patch("/v2/images/%s" % image_id, data=json.dumps(changes), headers={"Content-Type": _PATCH})
         return Image.from_json(changed)
@@ -325,6 +324,18 @@ class Images:
         """
         with contextlib.suppress(NotFound), translated("Glance", "delete image %s" % image_id):
             self._client.images.delete(image_id)
+
+    def discard(self, image: Image) -> None:
+        """Delete an image that came to nothing, even a protected one. That it could not be deleted is no error: there is a worse one already."""
+        with contextlib.suppress(VolumesError):
+            if image.protected:
+                self.change(image.id, {"protected": False})
+            self.delete(image.id)
+
+
+def _pointer(key: str) -> str:
+    """A key in JSON's words: RFC 6901."""
+    return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
 def _chunks(data: t.Iterable[bytes], broken: t.List[Exception]) -> t.Iterator[bytes]:

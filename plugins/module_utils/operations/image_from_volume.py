@@ -91,7 +91,7 @@ class ImageFromVolume(Operation):
         ours, others = self._sorted(volume)
         if ours is None:
             return Plan(tuple(self._creation(volume, others)))
-        if self._is_begun(volume, ours):
+        if self._is_begun(volume, ours) and not self._contradicts(ours):
             return Plan((Step("adopt", self._wish.name, "it is %s" % ours.status, self._state(ours), self._wanted(), ours), *self._removals(others)))
         return Plan(tuple(self._changes(volume, ours, others)))
 
@@ -119,6 +119,10 @@ class ImageFromVolume(Operation):
     def _is_begun(self, volume: Volume, image: Image) -> bool:
         """Whether another run has, or had, not finished an image of the volume."""
         return is_begun(image, origin_of(image) or Origin(volume.id)) or self._imaging.claims(volume, image)
+
+    def _contradicts(self, image: Image) -> bool:
+        """Whether it is to be a volume as it is and shall not, or the other way round: then it cannot be brought to the end that was asked for."""
+        return self._wish.method != AUTO and (self._wish.method == REGISTER) != (method_of(image) == REGISTER)
 
     def _creation(self, volume: Volume, others: t.List[Image]) -> t.List[Step]:
         if others and self._on_drift == IGNORE:
@@ -181,7 +185,7 @@ class ImageFromVolume(Operation):
         wish = self._wish
         pairs = [("status", image.status, ACTIVE), ("disk_format", image.disk_format, wish.disk_format),
                  ("container_format", image.container_format, wish.container_format)]
-        if wish.method != AUTO and image.status == ACTIVE:
+        if wish.method != AUTO and image.status == ACTIVE or self._contradicts(image):
             pairs.append(("method", method_of(image), wish.method))
         return [(what, found, wanted) for what, found, wanted in pairs if found != wanted]
 
@@ -223,7 +227,7 @@ class ImageFromVolume(Operation):
         started = time.monotonic()
         volume, outcome = self._volume(), _Outcome()
         for attempt in range(_ROUNDS):
-            if attempt or volume.state == WORKING:  # another run makes an image of it: perhaps the very one
+            if attempt or volume.state == WORKING and plan.having("create"):  # another run makes an image of it: perhaps the very one
                 volume = self._free(volume)
                 plan = self.plan()
             if not plan.having("create"):
@@ -280,22 +284,22 @@ class ImageFromVolume(Operation):
         if not imaged.finished:
             return
         by_clone = self._wish.method == UPLOAD and imaged.method == CLONE
-        settled = self._asked is None and not by_clone and imaged.method != UPLOAD
-        if settled:
+        stores = (origin_of(imaged.image) or Origin("")).stores
+        if self._asked is None and not by_clone and imaged.method != UPLOAD:
             outcome.placement = Placement(imaged.image.stores, LOCATION, "an image that refers to a volume lies in the store of that volume")
-            missing: t.Sequence[str] = ()
-            surplus: t.Sequence[str] = ()
-        else:
+        elif self._asked is not None or stores is None:
             outcome.placement = self._placement(volume, imaged.type_store)
             missing, surplus = spread(imaged.image, outcome.placement)
-        if missing or surplus:
-            self._bring(imaged, missing, surplus, outcome)
-        if by_clone:
-            self._expect_uploaded(imaged, outcome)
-        stores = outcome.image.stores if self._asked is None and outcome.method == UPLOAD and self._job.wait else None
-        outcome.image = self._settled(outcome.image, Origin(volume.id, outcome.method, stores=stores))
+            if missing or surplus:
+                self._bring(imaged, missing, surplus, outcome)
+            if by_clone:
+                self._expect_uploaded(imaged, outcome)
         complaints = outcome.brought.complaints if outcome.brought else []
-        if complaints and self._asked is not None:
+        failed = bool(complaints) and self._asked is not None
+        if outcome.placement and outcome.method == UPLOAD and self._job.wait and not failed:
+            stores = outcome.image.stores
+        outcome.image = self._settled(outcome.image, Origin(volume.id, outcome.method, stores=stores))
+        if failed:
             raise BackendError("image %s (%s) is there, but not in all its stores: %s" % (
                 imaged.image.name, imaged.image.id, "; ".join(complaints)), changed=True, **self._result(volume, outcome))
         for each in complaints:
@@ -316,7 +320,7 @@ class ImageFromVolume(Operation):
         if outcome.brought and not complaints and not set(image.stores) & set(imaged.image.stores):
             outcome.method, outcome.reason = UPLOAD, "Cinder cloned the volume, so Glance copied the bytes and the clone was removed"
             return
-        self._cloud().images.delete(image.id)
+        self._cloud().images.discard(image)
         raise BackendError("method: upload was asked for, but this back end makes images as clones (image_upload_use_cinder_backend), and the bytes "
                            "could not be copied out of the clone%s. The image %s was removed; use method: auto, or another disk_format, which is always "
                            "uploaded" % ("".join("; %s" % each for each in complaints), image.id))
@@ -372,7 +376,7 @@ class ImageFromVolume(Operation):
             "image": stored_image_result(image) if image else None,
             "volume": volume_result(volume),
             "how": outcome.how,
-            "method_used": outcome.method if image else None,
+            "method_used": outcome.method if image and image.status == ACTIVE else None,
             "method_reason": outcome.reason,
             "placement": placement.as_dict() if placement else None,
             "stores": report,

@@ -7,12 +7,11 @@
 from __future__ import annotations
 
 import abc
-import contextlib
 import typing as t
 import uuid
 from dataclasses import dataclass, replace
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import IntegrityError, InvalidInput, VolumesError
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import IntegrityError, InvalidInput
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.images.origin import UPLOAD, Origin
 from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted import AUTO, ImageWish
@@ -119,8 +118,7 @@ class Streaming(Imaging):
             try:
                 image = self._send(image, export, route)
             except BaseException:
-                with contextlib.suppress(VolumesError):
-                    self._images.delete(image_id)
+                self._images.discard(image)
                 raise
         return Imaged(image, UPLOAD, "the bytes of a volume of the driver %s have to be sent" % self._driver.name)
 

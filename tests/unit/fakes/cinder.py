@@ -12,7 +12,7 @@ import typing as t
 import urllib.parse
 import uuid
 
-from ansible_collections.bootable.volumes.tests.unit.fakes.glance import FakeGlance
+from ansible_collections.bootable.volumes.tests.unit.fakes.glance import IMAGE_ATTRIBUTES, FakeGlance
 from ansible_collections.bootable.volumes.tests.unit.fakes.http import Refused, Request, Service
 from ansible_collections.bootable.volumes.tests.unit.fakes.uploads import GIB, FakeUploads
 
@@ -263,6 +263,7 @@ class FakeCinder(FakeUploads, Service):
             self._later(volume, self.seconds / 3, lambda each: each.update(status="downloading"))
         metadata = {"image_id": image["id"], "image_name": image["name"], "checksum": str(image["checksum"]), "disk_format": image["disk_format"],
                     "container_format": image["container_format"], "min_disk": str(image["min_disk"]), "min_ram": "0", "size": str(image["size"])}
+        metadata.update({key: str(value) for key, value in image.items() if key not in IMAGE_ATTRIBUTES and not key.startswith("os_glance_")})
         if not clone:
             metadata["signature_verified"] = "False"
         data = self._glance.data[image["id"]]

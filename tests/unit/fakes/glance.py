@@ -17,6 +17,9 @@ from ansible_collections.bootable.volumes.tests.unit.fakes.stores import page
 
 # What the image schema says of attributes that are no strings, and those that nobody may set.
 TYPES: t.Mapping[str, type] = {"protected": bool, "os_hidden": bool, "min_disk": int, "min_ram": int, "tags": list}
+IMAGE_ATTRIBUTES = frozenset((
+    "id", "name", "status", "visibility", "os_hidden", "tags", "disk_format", "container_format", "min_disk", "min_ram", "size", "virtual_size",
+    "checksum", "os_hash_algo", "os_hash_value", "protected", "owner", "created_at", "updated_at", "stores"))
 READ_ONLY = frozenset(("status", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value", "created_at", "updated_at", "stores"))
 
 
@@ -134,6 +137,8 @@ class FakeGlance(FakeLocations, Service):
         image, changes = self._image(id), request.json
         if changes[0]["path"] == "/locations/-":
             return self.add_legacy_location(image, changes[0]["value"]["url"])
+        if any("/" in each["path"][1:] for each in changes):
+            raise Refused(400, "Invalid JSON pointer for this resource")
         changes = [(each["op"], each["path"][1:].replace("~1", "/").replace("~0", "~"), each.get("value")) for each in changes]
         self._check({key: value for op, key, value in changes if op != "remove"})
         for op, key, value in changes:

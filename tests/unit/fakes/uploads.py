@@ -28,6 +28,7 @@ class FakeUploads:
     :ivar force_upload: ``enable_force_upload``.
     :ivar cloning: Seconds until a volume is cloned.
     :ivar uploading: Seconds until its bytes are sent.
+    :ivar letting_go: Seconds after either, until the volume is at rest again.
     :ivar failing_images: Names of images that come to nothing, and what Cinder says of it (None: nothing).
     """
 
@@ -44,6 +45,7 @@ class FakeUploads:
         self.force_upload = False
         self.cloning = 0.7
         self.uploading = 3.0
+        self.letting_go = 0.3
         self.failing_images: t.Dict[str, t.Optional[str]] = {}
         glance.volumes = self._bytes_of
         glance.remove_volume = self._remove
@@ -91,7 +93,7 @@ class FakeUploads:
             self._upload(volume, image, store)
             done = self.uploading
         # the image is there, or gone, a moment before Cinder lets go of the volume
-        self._later(volume, done + 0.3, lambda each: each.update(status=before))
+        self._later(volume, done + self.letting_go, lambda each: each.update(status=before))
         return {"id": volume["id"], "status": "uploading", "size": volume["size"], "image_id": image["id"], "image_name": image["name"],
                 "volume_type": {"name": volume["volume_type"], "extra_specs": dict(specs)}}
 

@@ -23,7 +23,9 @@ from dataclasses import dataclass
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InUse, InvalidInput, NotFound, VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.events import Event
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
-from ansible_collections.bootable.volumes.plugins.module_utils.images.origin import CLONE, REGISTER, UPLOAD, Origin, shown_method
+from ansible_collections.bootable.volumes.plugins.module_utils.images.origin import (
+    CLONE, REGISTER, UPLOAD, Origin, origin_of, shown_method, stale_keys,
+)
 from ansible_collections.bootable.volumes.plugins.module_utils.images.placement import TYPE_STORE
 from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted import ImageWish
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
@@ -46,6 +48,10 @@ _PATIENCE = 60.0
 _WHY_UPLOADED = (
     "Cinder sent the bytes: its back end does not make images as clones (image_upload_use_cinder_backend is off, or its driver cannot, as NFS), "
     "or Glance refused to refer to the clone; cinder-volume's log says which")
+
+
+class _Failed(BackendError):
+    """Cinder gave up on an image, and nothing is left of it."""
 
 
 @dataclass
@@ -93,7 +99,9 @@ class CinderImaging(Imaging):
         return super().base_of(volume) if volume.details["bootable"] else None
 
     def store_of(self, volume: Volume) -> t.Optional[str]:
-        return self._volumes.type_specs(volume.location).get(TYPE_STORE) if volume.location else None
+        with contextlib.suppress(NotFound, Denied):  # of a type that is not for this project any more, or of no type at all
+            return self._volumes.type_specs(volume.location).get(TYPE_STORE)
+        return None
 
     def claims(self, volume: Volume, image: Image) -> bool:
         return self._volumes.get(volume.id).metadata.get(REQUEST) == image.name
@@ -110,17 +118,22 @@ class CinderImaging(Imaging):
                 visibility=wish.visibility or "private", force=wish.force)
         except VolumesError as error:
             raise self._refused(volume, wish, error) from error
-        image = self._mark(volume, self._images.get(upload.image_id), wish)
+        image = Image(upload.image_id, wish.name, "queued")
+        try:
+            image = self._mark(volume, self._images.get(image.id), wish)
+        except NotFound:
+            raise self._failed(volume, image, "removed its image", job) from None
         return self._follow(volume, image, wish, job, upload.type_specs.get(TYPE_STORE))
 
     def finish(self, volume: Volume, image: Image, wish: ImageWish, route: Route, job: Job) -> Imaged:
-        if wish.method == REGISTER:
-            return self._refer(volume, image, wish, route, job)
-        if image.status != ACTIVE:
-            image = self._mark(volume, image, wish)
+        origin = origin_of(image)
+        if origin is not None and origin.method == REGISTER:
+            return self._refer(volume, image, route, job)
         try:
+            if image.status != ACTIVE:
+                image = self._mark(volume, image, wish)
             return self._follow(volume, image, wish, job, self.store_of(volume))
-        except BackendError:  # whoever was at it is gone, and so is the image: it is made anew
+        except (NotFound, _Failed):  # whoever was at it is gone, and so is the image: it is made anew
             return self.make(volume, wish, route, job)
 
     def _refused(self, volume: Volume, wish: ImageWish, error: VolumesError) -> VolumesError:
@@ -141,15 +154,16 @@ class CinderImaging(Imaging):
 
         How it gets its bytes is a guess then, which stands as long as the volume remembers the request.
         """
-        method = CLONE if wish.disk_format == "raw" and wish.container_format == "bare" else UPLOAD
-        return self._images.change(image.id, dict(wish.attributes(), **Origin(volume.id, method).properties(image.id)))
+        plain = wish.disk_format == "raw" and wish.container_format == "bare"
+        origin = Origin(volume.id, CLONE if plain and wish.method != UPLOAD else UPLOAD)
+        return self._images.change(image.id, dict(wish.attributes(), **origin.properties(image.id)), stale_keys(image, origin))
 
     def _follow(self, volume: Volume, image: Image, wish: ImageWish, job: Job, type_store: t.Optional[str]) -> Imaged:
         """Wait for an image that Cinder makes, and find out how it did."""
         if not job.wait:
             return Imaged(image, wish.method, "Cinder is at it", type_store, finished=False)
         image = self._until_active(volume, image, job)
-        self._volumes.delete_metadata(volume.id, REQUEST)
+        self._forget(volume, job)
         method = shown_method(image)
         if method == CLONE:
             reason = "Cinder cloned the volume, and the image refers to the clone"
@@ -161,7 +175,7 @@ class CinderImaging(Imaging):
         else:
             reason = _WHY_UPLOADED
         if wish.method == CLONE and method != CLONE:
-            self._discard(image)
+            self._images.discard(image)
             raise BackendError("method: clone was asked for, but %s. The image %s was removed; method: auto would keep it" % (reason, image.id))
         return Imaged(image, method, reason, type_store)
 
@@ -176,17 +190,17 @@ class CinderImaging(Imaging):
             try:
                 seen.image = through_outages(lambda: self._images.get(image.id), job.deadline)
             except NotFound:  # Cinder removes the image of an upload that failed
-                raise self._failed(volume, image, "removed its image") from None
+                raise self._failed(volume, image, "removed its image", job) from None
             if seen.image.status == ACTIVE:
                 return seen.image
             if seen.image.status in ("killed", "deleted", "pending_delete"):
-                self._discard(image)
-                raise self._failed(volume, image, "left its image %s" % seen.image.status)
+                self._images.discard(image)
+                raise self._failed(volume, image, "left its image %s" % seen.image.status, job)
             if through_outages(lambda: self._is_at_rest(volume), job.deadline):
                 seen.at_rest = clock.now() if seen.at_rest is None else seen.at_rest
                 if self._volumes.messages(volume.id, image.created_at) or clock.now() - seen.at_rest > _PATIENCE:
-                    self._discard(image)
-                    raise self._failed(volume, image, "left its image %s" % seen.image.status)
+                    self._images.discard(image)
+                    raise self._failed(volume, image, "left its image %s" % seen.image.status, job)
             job.listener.hear(Event("wait", image.name))
             return None
 
@@ -200,21 +214,20 @@ class CinderImaging(Imaging):
         except NotFound:
             return True
 
-    def _failed(self, volume: Volume, image: Image, what: str) -> BackendError:
+    def _forget(self, volume: Volume, job: Job) -> None:
+        """The volume no longer remembers the request. Cinder lets go of it a moment after the image is there, or gone."""
+        job.deadline.wait(lambda: through_outages(lambda: self._is_at_rest(volume), job.deadline) or None, "Cinder to be done with volume %s" % volume.name)
+        with contextlib.suppress(NotFound):
+            self._volumes.delete_metadata(volume.id, REQUEST)
+
+    def _failed(self, volume: Volume, image: Image, what: str, job: Job) -> _Failed:
         said = self._volumes.messages(volume.id, image.created_at)
         with contextlib.suppress(VolumesError):
-            self._volumes.delete_metadata(volume.id, REQUEST)
-        return BackendError(
+            self._forget(volume, job)
+        return _Failed(
             "Cinder could not make image %s of volume %s (%s) and %s: %s"
             % (image.name, volume.name, volume.id, what, said[0] if said else "it gives no reason; cinder-volume's log has more"),
             id=volume.id, messages=said)
-
-    def _discard(self, image: Image) -> None:
-        """Remove an image that is not to be. What it refers to goes with it: never one that a volume was registered as."""
-        with contextlib.suppress(VolumesError):
-            if image.protected:
-                self._images.change(image.id, {"protected": False})
-            self._images.delete(image.id)
 
     # --- registering ---
 
@@ -224,32 +237,36 @@ class CinderImaging(Imaging):
         attributes = dict(wish.attributes(), **Origin(volume.id, REGISTER).properties(image_id))
         attributes.setdefault("visibility", "private")
         image = self._images.announce(dict(attributes, id=image_id, name=wish.name, disk_format="raw", container_format="bare"))
-        return self._refer(volume, image, wish, route, job)
+        return self._refer(volume, image, route, job)
 
-    def _refer(self, volume: Volume, image: Image, wish: ImageWish, route: Route, job: Job) -> Imaged:
+    def _refer(self, volume: Volume, image: Image, route: Route, job: Job) -> Imaged:
         """Let a queued image refer to the volume, and the volume be what Cinder expects of an image's volume.
 
         Cinder clones such a volume, instead of reading it through Glance, for whom the image's owner is noted on it
         (``_clone_image_volume`` in cinder/volume/flows/manager/create_volume.py).
         """
         if image.status == "queued":
-            self._volumes.set_metadata(volume.id, {IMAGE_OF: image.id, "image_owner": image.owner or self._volumes.project})
-            self._volumes.set_readonly(volume.id, True)
             try:
+                self._volumes.set_metadata(volume.id, {IMAGE_OF: image.id, "image_owner": image.owner or self._volumes.project})
+                self._volumes.set_readonly(volume.id, True)
                 self._images.add_location(image.id, "cinder://%s%s" % (route.store + "/" if route.store else "", volume.id))
-            except VolumesError as error:
+            except InUse:  # it refers to the volume already, or is about to: an earlier request was heard
+                pass
+            except (Denied, InvalidInput, NotFound) as error:
                 self._take_back(volume, image)
                 raise self._not_registered(error) from error
+            # whatever else goes wrong, nobody knows whether Glance has heard: the image stays, for the volume might go with it
         if job.wait and image.status != ACTIVE:
             image = self._until_referring(volume, image, job)
         return Imaged(image, REGISTER, "the volume itself is the image's bytes", finished=image.status == ACTIVE)
 
     def _take_back(self, volume: Volume, image: Image) -> None:
         """The volume is no image's, and the image, which refers to nothing, goes."""
-        self._volumes.set_readonly(volume.id, False)
-        for key in (IMAGE_OF, "image_owner"):
-            self._volumes.delete_metadata(volume.id, key)
-        self._discard(image)
+        self._images.discard(image)
+        with contextlib.suppress(VolumesError):
+            self._volumes.set_readonly(volume.id, False)
+            for key in (IMAGE_OF, "image_owner"):
+                self._volumes.delete_metadata(volume.id, key)
 
     @staticmethod
     def _not_registered(error: VolumesError) -> VolumesError:
