@@ -53,6 +53,9 @@ class CallbackModule(Default):  # type: ignore[misc]
     def v2_playbook_on_task_start(self, task: Task, is_conditional: bool) -> None:
         pass
 
+    def v2_playbook_on_handler_task_start(self, task: Task) -> None:
+        pass
+
     def v2_playbook_on_include(self, included_file: Any) -> None:
         pass
 
