@@ -134,6 +134,7 @@ class CinderImaging(Imaging):
                 image = self._mark(volume, image, wish)
             return self._follow(volume, image, wish, job, self.store_of(volume))
         except (NotFound, _Failed):  # whoever was at it is gone, and so is the image: it is made anew
+            job.deadline.clock.sleep(1)  # lest what Cinder said of this one be taken for the next one's: it notes whole seconds
             return self.make(volume, wish, route, job)
 
     def _refused(self, volume: Volume, wish: ImageWish, error: VolumesError) -> VolumesError:
