@@ -20,7 +20,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.events impor
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Image, require_readable
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.outages import through_outages
-from ansible_collections.bootable.volumes.plugins.module_utils.openstack.stores import COPY_IMAGE
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.stores import COPY_IMAGE, ImportTask
 
 if t.TYPE_CHECKING:
     from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
@@ -37,9 +37,17 @@ CHANGES = frozenset((COPIED, REMOVED, PENDING))
 # Those in which the store is not as it was wished.
 TROUBLES = frozenset((FAILED, DENIED, READ_ONLY, UNKNOWN))
 
-# Seconds after which a lock that is still there is put to Glance again: it alone knows whether the lock has expired (60 minutes after
-# its task's last sign of life, 120 if that never began: glance/api/v2/images.py), and then passes it on to who asks for a copy.
+# Seconds after its task's last sign of life, or since it should have begun, for which Glance keeps an image locked (glance/api/v2/images.py).
+EXPIRES = 3600.0
+EXPIRES_UNBEGUN = 7200.0
+
+# Seconds after which a lock that is still there is put to Glance again: it alone knows whether the lock has expired, and then passes it
+# on to who asks for a copy.
 ASK_AGAIN = 60.0
+
+# Seconds between two looks at the task that has an image locked; one that has ended lets go at once, or never.
+GRACE = 30.0
+ENDED = ("success", "failure")
 
 # How often something is tried that Glance refuses without a reason that can be seen.
 TRIES = 3
@@ -97,13 +105,13 @@ def bring(image_id: str, *, missing: t.Sequence[str], surplus: t.Sequence[str] =
 
     A store that refuses, or rights that are missing, stop no other store: they are told of as outcomes. With ``job.wait`` False the
     copies are left to Glance and nothing is removed; an import that brings it elsewhere must end all the same before ours can begin.
+    Every error's details have as ``image`` how far it has got: what ``Brought.as_dict`` gives.
 
     :param missing: Stores that shall hold it; those that do already are fine.
     :param surplus: Stores that shall not; kept as long as it is not everywhere it is missing, or would then be nowhere.
-    Every error's details have as ``image`` how far it has got: what ``Brought.as_dict`` gives.
-
     :raises InvalidInput: the image has no data to copy.
     :raises NotFound: it is gone.
+    :raises InUse: an import that has ended has not let go of it.
     :raises TimedOut: nothing is undone; the next run adopts the import.
     :raises BackendError: Glance does not answer.
     """
@@ -128,6 +136,9 @@ class _Work:
         self._job = job
         self._outcomes: t.Dict[str, Outcome] = {}
         self._refusals = 0
+        # the import that had ended when Glance was last asked for the one that has the image locked, and when to ask again
+        self._ended = ""
+        self._ask_lock_at = job.deadline.clock.now() + GRACE
         self._image = self._look()
 
     @property
@@ -273,10 +284,33 @@ class _Work:
     # --- waiting ---
 
     def _until_free(self, wanted: t.Sequence[str], seconds: float = float("inf")) -> None:
-        """Wait until no import has the image locked, or one had for so many seconds."""
+        """Wait until no import has the image locked, or one had for so many seconds.
+
+        :raises InUse: one that has ended still has, and will have beyond the deadline.
+        """
         clock = self._job.deadline.clock
         end = clock.now() + seconds
-        self._wait(lambda: self._look().import_task is None or clock.now() >= end, "an import of image %s to end" % self._id, wanted)
+
+        def is_over() -> bool:
+            if self._look().import_task is None or clock.now() >= end:
+                return True
+            self._refuse_stale()
+            return False
+
+        self._wait(is_over, "an import of image %s to end" % self._id, wanted)
+
+    def _refuse_stale(self) -> None:
+        """Refuse to wait for an import that has ended without letting go of the image: its worker was stopped in between."""
+        now = self._job.deadline.clock.now()
+        if now < self._ask_lock_at:
+            return
+        self._ask_lock_at = now + GRACE
+        task = self._lock()
+        ended = task.id if task and task.status in ENDED else ""
+        if ended and ended == self._ended and self._job.deadline.remaining() < EXPIRES:
+            raise InUse("image %s (%s) stays locked%s. Run the task again then, or now with a timeout that is longer than that" % (
+                self._image.name, self._id, self._advice()))
+        self._ended = ended
 
     def _until_hashed(self) -> None:
         """Wait until Glance has the checksum of a location that was added. Releases before 2026.1 do not lock the image meanwhile."""
@@ -294,11 +328,15 @@ class _Work:
             self._settle((store for store in wanted if store in self._arriving()), PENDING, "the time was over before Glance was through")
             raise TimedOut(error.message + self._advice()) from error
 
+    def _lock(self) -> t.Optional[ImportTask]:
+        """The task that has the image locked, as far as Glance tells of it."""
+        return next((task for task in self._stores.tasks(self._id) if task.id == self._image.import_task), None)
+
     def _advice(self) -> str:
         """What is known of the lock, should it be stale."""
         if self._image.import_task is None:
             return ""
-        task = {task.id: task for task in self._stores.tasks(self._id)}.get(self._image.import_task)
-        heard = " was last heard of at %s (UTC)" % task.updated_at if task else ""
-        return ". The import %s%s%s. Should the Glance worker that runs it have died, Glance gives the image free %d minutes after its last sign of life" % (
-            self._image.import_task, heard, " and has the image locked" if heard else " has the image locked", 120 if task and task.status == "pending" else 60)
+        task = self._lock()
+        heard = " (%s; last heard of at %s UTC)" % (task.status, task.updated_at) if task else ""
+        return ". The import %s%s has it locked; should the Glance worker that runs it have died, Glance gives the image free %d minutes after its last " \
+               "sign of life" % (self._image.import_task, heard, (EXPIRES_UNBEGUN if task and task.status == "pending" else EXPIRES) // 60)

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("glanceclient")
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, NotFound, TimedOut
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InUse, InvalidInput, NotFound, TimedOut
 from ansible_collections.bootable.volumes.plugins.module_utils.images.copies import Brought, bring
 from ansible_collections.bootable.volumes.tests.unit.fakes.cloud import FakeCloud
 from ansible_collections.bootable.volumes.tests.unit.fakes.http import Refused, Request
@@ -202,10 +202,22 @@ def test_the_lock_of_a_dead_worker_is_told_of_and_passed_on_when_it_expires(clou
     cloud.stores.copy(image_id, ["rbd"])
     cloud.glance.dead = False
     task = cloud.images.get(image_id).import_task
-    with pytest.raises(TimedOut, match="The import %s was last heard of at 2026-01-01T00:16:40.* 60 minutes after" % task) as caught:
+    with pytest.raises(TimedOut, match="The import %s .processing; last heard of at 2026-01-01T00:16:40.* 60 minutes after" % task) as caught:
         run(cloud, image_id, ["rbd", "cinder"], seconds=300)
     assert caught.value.details["image"]["stores"] == ["file"]
     assert states(run(cloud, image_id, ["rbd", "cinder"], seconds=EXPIRY)) == {"rbd": "copied", "cinder": "copied"}
+
+
+def test_an_import_that_ended_without_letting_go_is_not_waited_for(cloud: FakeCloud) -> None:
+    """As one does whose worker is stopped gracefully."""
+    image_id = cloud.glance.add("debian")
+    task = cloud.glance.lock(image_id, "api_image_import")
+    task.update(status="failure", message="cannot schedule new futures after shutdown")
+    started = cloud.clock.now()
+    with pytest.raises(InUse, match="stays locked. The import %s .failure; last heard.*Run the task again then" % task["id"]):
+        run(cloud, image_id, ["rbd"], seconds=EXPIRY)
+    assert cloud.clock.now() - started < 120
+    assert states(run(cloud, image_id, ["rbd"], seconds=2 * EXPIRY)) == {"rbd": "copied"}
 
 
 def test_too_late_tells_how_far_it_got_and_the_next_run_goes_on(cloud: FakeCloud) -> None:
