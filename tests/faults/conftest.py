@@ -59,9 +59,17 @@ class Lab:
 
     @property
     def cloud(self) -> dict:
-        """A cloud as the modules take it, whose services are behind the proxies."""
-        cloud = yaml.safe_load((LAB / "clouds.yaml").read_text())["clouds"]["lab-alpha"]
-        cloud["block_storage_endpoint_override"] = "%s/v3/%s" % (self.cinder.url, self.member.current_project_id)
+        """The member's cloud as the modules take it, whose services are behind the proxies."""
+        return self._behind("lab-alpha", self.member)
+
+    @property
+    def admin_cloud(self) -> dict:
+        """The administrator's."""
+        return self._behind("lab-admin", self.admin)
+
+    def _behind(self, name: str, connection: Connection) -> dict:
+        cloud = yaml.safe_load((LAB / "clouds.yaml").read_text())["clouds"][name]
+        cloud["block_storage_endpoint_override"] = "%s/v3/%s" % (self.cinder.url, connection.current_project_id)
         cloud["image_endpoint_override"] = self.glance.url
         return cloud
 
@@ -83,8 +91,14 @@ class Lab:
         found = [volume for volume in self.member.block_storage.volumes() if (volume.name or "").startswith(self.prefix)]
         return sorted(found, key=lambda volume: volume.name)
 
+    def images(self) -> list:
+        """This test's images, whoever owns them, by name."""
+        return sorted((image for image in self.admin.image.images() if (image.name or "").startswith(self.prefix)), key=lambda image: image.name)
+
     def remove(self) -> None:
-        """Remove this test's volumes, whatever state they are in."""
+        """Remove this test's images and volumes, whatever state they are in."""
+        for image in self.images():
+            self.admin.image.delete_image(image)
         for dummy in range(LIMIT):
             volumes = self.volumes()
             if not volumes:
