@@ -168,8 +168,7 @@ class ImageFromVolume(Operation):
             steps.append(Step("place", image.name, placement.reason, {"stores": sorted(image.stores)}, {"stores": sorted(placement.stores)}, image))
         elif placement.rule not in (LOCATION, SINGLE) and self._asked is None and (origin_of(image) or Origin("")).stores is None:
             steps.append(Step("adopt", image.name, "a run broke off before it was settled where it lies", self._state(image), self._wanted(), image))
-        steps += self._removals(others)
-        return steps or [Step("keep", image.name, "it is what was asked for", data=image)]
+        return [*(steps or [Step("keep", image.name, "it is what was asked for", data=image)]), *self._removals(others)]
 
     def _removals(self, others: t.Sequence[Image]) -> t.List[Step]:
         """What goes when the new image is there."""

@@ -27,7 +27,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.images.origin imp
     CLONE, REGISTER, UPLOAD, Origin, origin_of, shown_method, stale_keys,
 )
 from ansible_collections.bootable.volumes.plugins.module_utils.images.placement import TYPE_STORE
-from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted import ImageWish
+from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted import ImageWish, is_hashed
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import ACTIVE, Image, Images
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.outages import through_outages
@@ -164,8 +164,9 @@ class CinderImaging(Imaging):
         if not job.wait:
             return Imaged(image, wish.method, "Cinder is at it", type_store, finished=False)
         image = self._until_active(volume, image, job)
-        self._forget(volume, job)
         method = shown_method(image)
+        image = self._noted(image, Origin(volume.id, UPLOAD if wish.method == UPLOAD else method), job)
+        self._forget(volume, job)
         if method == CLONE:
             reason = "Cinder cloned the volume, and the image refers to the clone"
         elif wish.disk_format != "raw" or wish.container_format != "bare":
@@ -214,6 +215,18 @@ class CinderImaging(Imaging):
             return not is_busy(self._volumes.get(volume.id))
         except NotFound:
             return True
+
+    def _noted(self, image: Image, origin: Origin, job: Job) -> Image:
+        """The image with what is known now, where the guess was wrong, or whoever should have written it down was killed."""
+        if origin_of(image) == origin:
+            return image
+
+        def poll() -> t.Optional[Image]:
+            now = through_outages(lambda: self._images.get(image.id), job.deadline)
+            return None if is_hashed(now) else now
+
+        now = job.deadline.wait(poll, "Glance to compute the checksum of image %s (%s)" % (image.name, image.id))
+        return self._images.change(now.id, origin.properties(now.id), stale_keys(now, origin))
 
     def _forget(self, volume: Volume, job: Job) -> None:
         """The volume no longer remembers the request. Cinder lets go of it a moment after the image is there, or gone."""
