@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import (
     Ambiguous, BackendError, InvalidInput, MissingPackage, NotFound, VolumesError,
 )
-from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import translated
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied, translated
 
 if t.TYPE_CHECKING:
     from keystoneauth1.session import Session
@@ -322,15 +322,32 @@ class Images:
 
         :raises InUse: something in the store still depends on its bytes, such as a volume cloned from it.
         """
-        with contextlib.suppress(NotFound), translated("Glance", "delete image %s" % image_id):
+        with contextlib.suppress(NotFound):
+            try:
+                self._delete(image_id)
+            except BackendError as error:
+                if error.details.get("http_status") != 500:
+                    raise
+                # it was computing the checksum, which it gives up for the deletion, and may stumble over what that writes at its end
+                self._delete(image_id)
+
+    def _delete(self, image_id: str) -> None:
+        with translated("Glance", "delete image %s" % image_id):
             self._client.images.delete(image_id)
 
     def discard(self, image: Image) -> None:
         """Delete an image that came to nothing, even a protected one. That it could not be deleted is no error: there is a worse one already."""
         with contextlib.suppress(VolumesError):
-            if image.protected:
-                self.change(image.id, {"protected": False})
-            self.delete(image.id)
+            try:
+                self._unprotect(image)
+                self.delete(image.id)
+            except Denied:  # at the end of computing the checksum Glance writes an image back as it was: protected
+                self._unprotect(self.get(image.id))
+                self.delete(image.id)
+
+    def _unprotect(self, image: Image) -> None:
+        if image.protected:
+            self.change(image.id, {"protected": False})
 
 
 def _pointer(key: str) -> str:

@@ -182,6 +182,35 @@ def test_deleting(cloud: FakeCloud) -> None:
     assert cloud.glance.images == {}
 
 
+def stumbling(cloud: FakeCloud, image_id: str) -> t.Callable[[Request], None]:
+    """A Glance that computes the image's checksum until it is told to delete it, and then stumbles and writes it back."""
+    stumbled: t.List[Request] = []
+
+    def stumble(request: Request) -> None:
+        if request.method == "DELETE" and not stumbled:
+            stumbled.append(request)
+            cloud.glance.images[image_id]["protected"] = True
+            raise Refused(500, "This Session's transaction has been rolled back")
+
+    return stumble
+
+
+def test_an_image_that_is_being_hashed_is_discarded(cloud: FakeCloud) -> None:
+    image_id = cloud.glance.add("debian", protected=True)
+    image = cloud.images.get(image_id)
+    cloud.glance.interrupt = stumbling(cloud, image_id)
+    cloud.images.discard(image)
+    assert cloud.glance.images == {}
+
+
+def test_what_somebody_protects_is_not_deleted_whatever_glance_stumbles_over(cloud: FakeCloud) -> None:
+    image_id = cloud.glance.add("debian")
+    cloud.glance.interrupt = stumbling(cloud, image_id)
+    with pytest.raises(Denied, match="is protected"):
+        cloud.images.delete(image_id)
+    assert list(cloud.glance.images) == [image_id]
+
+
 def test_an_image_in_use_is_not_deleted(cloud: FakeCloud) -> None:
     image_id = cloud.glance.add("debian")
     cloud.glance.depended_on.add(image_id)
