@@ -84,6 +84,7 @@ def exported(outlet: Outlet, disk_format: str, job: Job) -> t.Iterator[Export]:
 
     :raises InvalidInput: qemu-img does not write this format, or there is none to run.
     :raises NoRoom: the temporary file does not fit.
+    :raises UnsafeImage: the volume's file refers to others.
     """
     with contextlib.ExitStack() as open_things:
         if disk_format == "raw":
@@ -94,8 +95,9 @@ def exported(outlet: Outlet, disk_format: str, job: Job) -> t.Iterator[Export]:
                 disk_format, outlet.name, "" if outlet.runner is None else " or one of %s" % ", ".join(each for each in FORMATS if each != "raw")))
         qemu = QemuImg(outlet.runner)
         path, format = outlet.file or (_raw_copy(outlet, open_things, job), "raw")
-        if format == disk_format:
+        if format != "raw":
             check_file(path, format, outlet.name, qemu)
+        if format == disk_format:
             stored = open_things.enter_context(RawFile.open(path, write=False))
         else:
             stored = open_things.enter_context(RawFile.nameless())

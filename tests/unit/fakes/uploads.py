@@ -24,7 +24,7 @@ class FakeUploads:
     """What a Cinder needs to make images.
 
     :ivar image_clones: The types whose back ends make images as clones (``image_upload_use_cinder_backend``).
-    :ivar image_volumes: The volumes that images refer to; they belong to the internal tenant. Their bytes.
+    :ivar image_volumes: The volumes that images refer to; they belong to the internal tenant. Their sizes and bytes.
     :ivar force_upload: ``enable_force_upload``.
     :ivar cloning: Seconds until a volume is cloned.
     :ivar uploading: Seconds until its bytes are sent.
@@ -41,7 +41,7 @@ class FakeUploads:
     def __init__(self, glance: FakeGlance) -> None:
         self._glance = glance
         self.image_clones: t.Set[str] = set()
-        self.image_volumes: t.Dict[str, bytes] = {}
+        self.image_volumes: t.Dict[str, t.Tuple[int, bytes]] = {}
         self.force_upload = False
         self.cloning = 0.7
         self.uploading = 3.0
@@ -57,10 +57,8 @@ class FakeUploads:
         raise NotImplementedError
 
     def _bytes_of(self, volume_id: str) -> t.Optional[t.Tuple[int, bytes]]:
-        if volume_id in self.image_volumes:
-            return GIB, self.image_volumes[volume_id]
         volume = self.volumes.get(volume_id)
-        return (volume["size"] * GIB, volume["_data"]) if volume else None
+        return (volume["size"] * GIB, volume["_data"]) if volume else self.image_volumes.get(volume_id)
 
     def _remove(self, volume_id: str) -> None:
         for there in (self.image_volumes, self.volumes):
@@ -101,7 +99,7 @@ class FakeUploads:
         def clone(each: Volume) -> None:
             if image["id"] in self._glance.images:
                 image_volume = str(uuid.uuid4())
-                self.image_volumes[image_volume] = each["_data"]
+                self.image_volumes[image_volume] = each["size"] * GIB, each["_data"]
                 self._glance.refer(image, "cinder://%s" % image_volume)
 
         self._later(volume, self.cloning, clone)

@@ -9,6 +9,7 @@ Tests of what a driver does not claim to have are skipped.
 
 from __future__ import annotations
 
+import importlib
 import typing as t
 
 import pytest
@@ -16,13 +17,20 @@ import pytest
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import MIB, round_up
+from ansible_collections.bootable.volumes.plugins.module_utils.images.origin import CLONE, UPLOAD, origin_of
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription, ImageSource
+from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted import ImageWish
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import ACTIVE
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import (
     ADOPTED, AVAILABLE, CLONED, COPIED, HALF_DONE, REFILLED, Filled, Request, Volume, VolumeDriver,
 )
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, READY, Record, record_of
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.imaging import Route
 from ansible_collections.bootable.volumes.tests.unit.fakes.disks import raw_disk
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import BytesImage, make_job
+
+if t.TYPE_CHECKING:
+    from ansible_collections.bootable.volumes.tests.unit.fakes.cloud import FakeCloud
 
 BLANK = Record(READY, "blank")
 
@@ -58,6 +66,13 @@ class DriverContract:
     @pytest.fixture
     def job(self) -> Job:
         return make_job()
+
+    @pytest.fixture
+    def glance(self) -> FakeCloud:
+        """Where images go."""
+        pytest.importorskip("glanceclient")
+        pytest.importorskip("cinderclient")
+        return t.cast("FakeCloud", importlib.import_module("ansible_collections.bootable.volumes.tests.unit.fakes.cloud").FakeCloud())
 
     # --- helpers ---
 
@@ -266,3 +281,25 @@ class DriverContract:
         driver.copy_image(image, made, job, fresh=False)
         for volume in made:
             assert self.content(driver, volume) == image.data.ljust(volume.size, b"\0")
+
+    # --- making images ---
+
+    @pytest.mark.parametrize("disk_format", ["raw", "qcow2"])
+    def test_an_image_of_a_volume_has_its_bytes_and_remembers_it(self, driver: VolumeDriver, again: t.Callable[[], VolumeDriver], job: Job,
+                                                                 source: ImageSource, glance: FakeCloud, disk_format: str) -> None:
+        self.fill(driver, source, job, "v")
+        volume, wish, there = t.cast(Volume, again().look_up("v")), ImageWish("golden", disk_format), len(glance.glance.images)
+        with again().exclusive(["v"], job):
+            imaging = driver.imaging(glance.images)
+            imaging.check(volume, wish)
+            assert len(glance.glance.images) == there
+            imaged = imaging.make(volume, wish, Route(), job)
+        image = imaged.image
+        assert imaged.finished and imaged.method in (CLONE, UPLOAD) and imaged.reason
+        assert (image.name, image.status, image.disk_format, image.visibility) == ("golden", ACTIVE, disk_format, "private")
+        assert origin_of(image) is not None and t.cast(t.Any, origin_of(image)).volume == volume.id
+        assert len(glance.glance.images) == there + 1
+        if disk_format == "raw":
+            assert image.size == volume.size
+            assert glance.glance.data[image.id].rstrip(b"\0") == raw_disk().rstrip(b"\0")
+        assert again().find("v") == volume, "the volume is not what it was"

@@ -70,6 +70,20 @@ class TestContract(DriverContract):
     def job(self, cloud: FakeCloud) -> Job:
         return cloud.job()
 
+    @pytest.fixture
+    def glance(self, cloud: FakeCloud) -> FakeCloud:
+        return cloud
+
+
+class TestContractWhereCinderClonesForImages(TestContract):
+    """The same on a back end that makes images as clones."""
+
+    @pytest.fixture
+    def cloud(self) -> FakeCloud:
+        cloud = FakeCloud()
+        cloud.cinder.image_clones = {"rbd"}
+        return cloud
+
 
 class TestContractWhereCinderDownloads(TestContract):
     """The same on a back end that copies images."""
