@@ -119,7 +119,8 @@ class FakeGlance(FakeLocations, Service):
                 raise Refused(403, "Attribute '%s' is read-only." % key)
             if key.startswith("os_glance_"):
                 raise Refused(403, "Attribute '%s' is reserved." % key)
-            if type(value) is not TYPES.get(key, str):
+            # a bool is an int to Python, and none to JSON's schema
+            if not isinstance(value, TYPES.get(key, str)) or isinstance(value, bool) != (TYPES.get(key) is bool):
                 raise Refused(400, "Provided object does not match schema 'image': %r is not of type '%s'" % (value, TYPES.get(key, str)))
         if wish.get("visibility") == "public" and not self.admin:
             raise Refused(403, "You are not authorized to complete publicize_image action.")

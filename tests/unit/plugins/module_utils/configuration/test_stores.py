@@ -38,6 +38,7 @@ def test_other_tables_name_options_that_exist():
     assert set(CINDER_ACCOUNT + CINDER_APPLICATION_CREDENTIAL) <= set(STORE_TYPES["cinder"].options)
 
 
-@pytest.mark.parametrize("value, expected", [(None, False), ("", False), (False, False), ("False", False), (True, True), ("yes", True), ("/a", True), ([], False)])
+@pytest.mark.parametrize("value, expected", [
+    (None, False), ("", False), (False, False), ("False", False), (True, True), ("yes", True), ("/a", True), ([], False)])
 def test_what_is_set(value, expected):
     assert is_set(value) is expected
