@@ -14,9 +14,8 @@ import tarfile
 
 NEEDED = {
     "CHANGELOG.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "bindep.txt", "changelogs", "docs",
-    "meta", "playbooks", "plugins", "requirements.txt",
+    "meta", "playbooks", "plugins", "requirements.txt", "roles",
 }
-ALLOWED = NEEDED | {"roles"}
 JUNK = ("__pycache__", ".pyc", ".orig", ".rej", ".swp", "~", ".log", ".qcow2", ".raw")
 
 
@@ -24,7 +23,7 @@ def troubles(names: list[str]) -> list[str]:
     """What is wrong with an archive that holds these paths, as sentences."""
     top = {name.split("/")[0] for name in names}
     found = ["%s is missing" % name for name in sorted(NEEDED - top)]
-    found += ["%s does not belong into the archive" % name for name in sorted(top - ALLOWED)]
+    found += ["%s does not belong into the archive" % name for name in sorted(top - NEEDED)]
     found += ["%s looks like something left behind" % name for name in names if name.endswith(JUNK) or "/." in name]
     return found
 
