@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 
 pytest.importorskip("glanceclient")
@@ -11,7 +13,7 @@ pytest.importorskip("cinderclient")
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, NoRoom, NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
-from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume, Quota, Wish
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume, Quota, Upload, Wish
 from ansible_collections.bootable.volumes.tests.unit.fakes.cloud import FakeCloud
 
 
@@ -201,3 +203,62 @@ def test_who_may_change_a_type_and_when(cloud: FakeCloud) -> None:
     cloud.volumes.create(Wish("web-1", 1, type="rbd"))
     with pytest.raises(InvalidInput, match="currently in use"):
         cloud.volumes.set_type_spec("rbd", "image_service:store_id", "file")
+
+
+# --- images of volumes ---
+
+
+def upload(cloud: FakeCloud, volume: CinderVolume, **how: t.Any) -> Upload:
+    """Ask for an image of it."""
+    return cloud.volumes.upload_to_image(
+        volume.id, "golden", **dict({"disk_format": "raw", "container_format": "bare", "visibility": "private", "force": False}, **how))
+
+
+def test_cinder_begins_an_image_and_tells_what_the_type_knows(cloud: FakeCloud) -> None:
+    volume = made(cloud)
+    cloud.cinder.specs[cloud.cinder.types["rbd"]]["image_service:store_id"] = "file"
+    begun = upload(cloud, volume, disk_format="qcow2", visibility="shared")
+    image = cloud.images.get(begun.image_id)
+    assert (image.status, image.name, image.disk_format, image.visibility) == ("queued", "golden", "qcow2", "shared")
+    assert begun.type_specs == {"volume_backend_name": "rbd", "image_service:store_id": "file"}
+    assert cloud.volumes.get(volume.id).status == "uploading"
+    with pytest.raises(InvalidInput, match="Updating volume metadata is not allowed for volumes in uploading status"):
+        cloud.volumes.set_metadata(volume.id, {"a": "b"})
+    with pytest.raises(InvalidInput, match="status must be available"):
+        upload(cloud, volume)
+
+
+def test_who_may_make_public_images(cloud: FakeCloud) -> None:
+    volume = made(cloud)
+    with pytest.raises(Denied, match="did not make an image of volume %s: .*upload_public" % volume.id):
+        upload(cloud, volume, visibility="public")
+    cloud.cinder.admin = True
+    assert cloud.images.get(upload(cloud, volume, visibility="public").image_id).visibility == "public"
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_force_is_for_the_cloud_to_allow(cloud: FakeCloud, allowed: bool) -> None:
+    volume = made(cloud)
+    cloud.volume("web-1")["status"] = "in-use"
+    cloud.cinder.force_upload = allowed
+    if allowed:
+        assert upload(cloud, volume, force=True).image_id
+    else:
+        with pytest.raises(InvalidInput, match="status must be available"):
+            upload(cloud, volume, force=True)
+
+
+def test_a_volume_is_made_read_only_and_writable(cloud: FakeCloud) -> None:
+    volume = made(cloud)
+    for readonly in (True, False):
+        cloud.volumes.set_readonly(volume.id, readonly)
+        assert cloud.volumes.get(volume.id).metadata == {"readonly": str(readonly)}
+
+
+def test_messages_since(cloud: FakeCloud) -> None:
+    cloud.cinder.messages += [
+        {"id": "1", "resource_uuid": "v", "user_message": "before", "created_at": "2026-01-01T00:00:01.000000"},
+        {"id": "2", "resource_uuid": "v", "user_message": "then", "created_at": "2026-01-01T00:00:02.000000"},
+    ]
+    assert cloud.volumes.messages("v", "2026-01-01T00:00:02Z") == ["then"]
+    assert cloud.volumes.messages("v", "2026-01-01T00:00:03Z") == []
