@@ -140,6 +140,14 @@ def test_a_volume_of_an_image(cloud: FakeCloud) -> None:
     assert found.record is not None and found.record.is_of(GlanceImage(t.cast(t.Any, cloud), "debian").describe())
 
 
+def test_looked_up_by_name_and_by_id(cloud: FakeCloud, driver: CinderDriver) -> None:
+    volume = filled(cloud)
+    assert driver.look_up("web-1") == driver.look_up(volume.id) == volume
+    assert driver.find(volume.id) is driver.look_up("nix") is driver.look_up("99999999-0000-4000-8000-000000000000") is None
+    other = filled(cloud, name=volume.id)
+    assert driver.look_up(volume.id) == volume and driver.look_up(other.id) == other
+
+
 def test_a_name_that_several_have(cloud: FakeCloud, driver: CinderDriver) -> None:
     ids = [cloud.volumes.create(Wish("web-1", 1)).id for dummy in range(2)]
     with pytest.raises(Ambiguous, match="2 volumes have the name 'web-1'") as caught:

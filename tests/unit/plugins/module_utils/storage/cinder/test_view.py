@@ -138,4 +138,5 @@ def test_holders() -> None:
     attached = volume("in-use", attachments=(Attachment("a1", "s1", "/dev/vda"), Attachment("a2", None, None, "host1")))
     assert holders_of(view(attached), ["snap1"]) == ["server s1 as /dev/vda", "host host1", "snapshot snap1"]
     assert holders_of(view(volume("awaiting-transfer")), []) == ["its status, awaiting-transfer"]
+    assert holders_of(view(volume(metadata={"glance_image_id": "i1"})), []) == ["image i1, whose bytes it is"]
     assert holders_of(view(volume()), []) == []

@@ -187,11 +187,23 @@ def test_a_lock_as_qemu_has_it_keeps_everybody_away(one: pathlib.Path) -> None:
             lambda: driver.grow(volume, 2 * MIB, job),
             lambda: driver.refill(BytesImage(raw_disk(MIB)), volume, job),
             lambda: driver.open(volume, "w"),
+            lambda: driver.file_of(volume),
             lambda: driver.clone(volume, Request("w", MIB), BLANK, job),
         ):
             with pytest.raises(InUse, match="in use by"):
                 change()
     driver.remove(volume, job)
+
+
+@pytest.mark.parametrize("format", ["raw", "qcow2"])
+def test_the_file_that_holds_a_volume(one: pathlib.Path, format: str) -> None:
+    driver = make_driver(one, format=format)
+    with driver.exclusive(["v"], make_job()):
+        volume = driver.create(Request("v", MIB), BLANK)
+    assert make_driver(one).file_of(volume) == (str(one / "v"), format)
+    driver.remove(volume, make_job())
+    with pytest.raises(BackendError, match="is not there any more"):
+        driver.file_of(volume)
 
 
 def test_a_file_with_two_names_is_not_written_to(one: pathlib.Path) -> None:
