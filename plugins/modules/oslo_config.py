@@ -223,7 +223,7 @@ state:
   sample: file
 """
 
-from ansible_collections.bootable.volumes.plugins.module_utils import module
+from ansible_collections.bootable.volumes.plugins.module_utils import task
 from ansible_collections.bootable.volumes.plugins.module_utils.host.oslo_validator import COMMAND, OsloValidator
 from ansible_collections.bootable.volumes.plugins.module_utils.host.ownership import Asked
 from ansible_collections.bootable.volumes.plugins.module_utils.host.replacement import ReplaceableFile
@@ -231,7 +231,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.operations.operat
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.oslo_config import OsloConfig, Wish
 
 
-def build(wiring: module.Wiring) -> Operation:
+def build(wiring: task.Wiring) -> Operation:
     params = wiring.params
     return OsloConfig(
         file=ReplaceableFile(params["path"]),
@@ -246,7 +246,7 @@ def build(wiring: module.Wiring) -> Operation:
 
 
 def main() -> None:
-    spec: module.Spec = {
+    spec: task.Spec = {
         "path": {"type": "path", "required": True},
         "options": {"type": "dict", "default": {}},
         "absent": {"type": "dict", "default": {}},
@@ -265,7 +265,7 @@ def main() -> None:
         "mode": {"type": "raw"},
         "timeout": {"type": "int", "default": 120},
     }
-    module.run(build, spec)
+    task.run(build, spec)
 
 
 if __name__ == "__main__":

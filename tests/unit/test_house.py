@@ -47,7 +47,7 @@ def name_of(path: pathlib.Path) -> str:
 
 
 def layer_of(path: pathlib.Path) -> str:
-    """The layer that a file belongs to; module.py is what the modules share."""
+    """The layer that a file belongs to; module.py and task.py are what the modules share."""
     if MODULE_UTILS in path.parents and path.parent != MODULE_UTILS:
         return path.relative_to(MODULE_UTILS).parts[0]
     return "modules"
@@ -74,7 +74,7 @@ def imported_layers(source: str) -> t.Iterator[t.Tuple[int, str]]:
         for name in names:
             if name.startswith(ours):
                 first = name[len(ours):].split(".")[0]
-                yield node.lineno, "modules" if first == "module" else first
+                yield node.lineno, "modules" if first in ("module", "task") else first
 
 
 def code_lines(source: str) -> int:
@@ -176,7 +176,7 @@ def test_every_option_is_documented_and_every_documented_option_exists(path: pat
 def argument_spec(module: t.Any) -> t.Dict[str, t.Any]:
     """What a module tells Ansible its options are, caught on the way."""
     caught: t.List[t.Dict[str, t.Any]] = []
-    shared = importlib.import_module(COLLECTION + ".plugins.module_utils.module")
+    shared = importlib.import_module(COLLECTION + ".plugins.module_utils.task")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shared, "run", lambda build, spec, **rules: caught.append(spec))
         module.main()

@@ -9,7 +9,7 @@ import json
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.bootable.volumes.plugins.module_utils import module
+from ansible_collections.bootable.volumes.plugins.module_utils import module, task
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import Drift, MissingPackage
 from ansible_collections.bootable.volumes.plugins.module_utils.core.events import Event
 from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import Plan, Step
@@ -113,7 +113,7 @@ class Clock:
 
 def test_progress_is_logged_at_each_change_then_now_and_then_and_at_the_end():
     log, clock = Log(), Clock()
-    listener = module.LogListener(log, clock)
+    listener = task.LogListener(log, clock)
     for done in range(0, 110, 10):
         listener.hear(Event("download", "debian", done, 100))
         clock.time += 1
