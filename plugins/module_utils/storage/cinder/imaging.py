@@ -31,12 +31,12 @@ from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted imp
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import ACTIVE, Image, Images
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.outages import through_outages
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import IMAGE_OF, REQUEST, is_busy
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import AFTER, IMAGE_OF, REQUEST, is_busy
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import AVAILABLE, Volume
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.imaging import Imaged, Imaging, Route
 
 if t.TYPE_CHECKING:
-    from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import Volumes
+    from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume, Volumes
 
 # What Cinder can make of a volume (cinder/api/schemas/volume_actions.py, and container_format in its parameter_types.py).
 DISK_FORMATS = ("raw", "qcow2", "vhd", "vhdx", "vmdk", "vdi", "ploop")
@@ -104,7 +104,8 @@ class CinderImaging(Imaging):
         return None
 
     def claims(self, volume: Volume, image: Image) -> bool:
-        return self._volumes.get(volume.id).metadata.get(REQUEST) == image.name
+        request = self._volumes.get(volume.id).metadata
+        return request.get(REQUEST) == image.name and image.created_at > request.get(AFTER, "") and not image.hidden
 
     # --- making ---
 
@@ -112,7 +113,7 @@ class CinderImaging(Imaging):
         if wish.method == REGISTER:
             return self._register(volume, wish, route, job)
         try:
-            self._volumes.set_metadata(volume.id, {REQUEST: wish.name})
+            self._volumes.set_metadata(volume.id, self._request(wish.name))
             upload = self._volumes.upload_to_image(
                 volume.id, wish.name, disk_format=wish.disk_format, container_format=wish.container_format,
                 visibility=wish.visibility or "private", force=wish.force)
@@ -124,6 +125,11 @@ class CinderImaging(Imaging):
         except NotFound:
             raise self._failed(volume, image, "removed its image", job) from None
         return self._follow(volume, image, wish, job, upload.type_specs.get(TYPE_STORE))
+
+    def _request(self, name: str) -> t.Dict[str, str]:
+        """What the volume remembers of an image that is about to be made, so that none that has the name already is taken for it."""
+        there = self._images.list(name=name)
+        return dict({REQUEST: name}, **({AFTER: max(image.created_at for image in there)} if there else {}))
 
     def finish(self, volume: Volume, image: Image, wish: ImageWish, route: Route, job: Job) -> Imaged:
         origin = origin_of(image)
@@ -142,7 +148,7 @@ class CinderImaging(Imaging):
         now = self._volumes.get(volume.id)
         if now.status == "uploading":
             return InUse("volume %s (%s) is uploading: another run makes an image of it; run the task again to wait for that one" % (volume.name, volume.id))
-        self._volumes.delete_metadata(volume.id, REQUEST)
+        self._drop_request(now)
         if now.status == "in-use" and isinstance(error, InvalidInput):
             return InUse("%s; this cloud makes no images of attached volumes (enable_force_upload is off in cinder.conf): detach %s first" % (
                 error.message, volume.name))
@@ -232,7 +238,12 @@ class CinderImaging(Imaging):
         """The volume no longer remembers the request. Cinder lets go of it a moment after the image is there, or gone."""
         job.deadline.wait(lambda: through_outages(lambda: self._is_at_rest(volume), job.deadline) or None, "Cinder to be done with volume %s" % volume.name)
         with contextlib.suppress(NotFound):
-            self._volumes.delete_metadata(volume.id, REQUEST)
+            self._drop_request(self._volumes.get(volume.id))
+
+    def _drop_request(self, now: CinderVolume) -> None:
+        for key in (REQUEST, AFTER):
+            if key in now.metadata:
+                self._volumes.delete_metadata(now.id, key)
 
     def _failed(self, volume: Volume, image: Image, what: str, job: Job) -> _Failed:
         said = self._volumes.messages(volume.id, image.created_at)

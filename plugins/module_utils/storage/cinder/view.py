@@ -20,6 +20,8 @@
     The run that is making the volume: claims.py.
 ``bootable_image_request``
     The image that is being made *of* the volume, until it is there: imaging.py.
+``bootable_image_request_after``
+    When, by Glance's clock, the newest image came about that had this name already; absent if there was none.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ _ORIGIN, _CHECKSUM, _NAME, _ID = (PREFIX + "image_" + each for each in ("origin"
 VIA = PREFIX + "image_via"
 STATE = PREFIX + "state"
 REQUEST = PREFIX + "image_request"
+AFTER = REQUEST + "_after"
 # Cinder's own word: the image whose bytes a volume is.
 IMAGE_OF = "glance_image_id"
 RECORD_KEYS = (_ORIGIN, _CHECKSUM, _NAME, _ID, VIA, STATE)

@@ -147,6 +147,20 @@ def test_killed_anywhere_a_rerun_ends_with_one_image(line: str, pause: float, wi
     assert run(cloud, tags=("a",), protected=True, **wish)["actions"] == ["keep"]
 
 
+@pytest.mark.parametrize("line", POINTS)
+def test_killed_while_somebody_elses_image_is_replaced(line: str) -> None:
+    """That one has the name already, and is not taken for the one that was begun."""
+    cloud = Golden()
+    old = cloud.glance.add(NAME, b"theirs")
+    cloud.clock.sleep(5)
+    killed(cloud, line, on_drift="replace")
+    cloud.pass_by()
+    result = run(cloud, on_drift="replace")
+    assert cloud.image.id == result["image"]["id"] != old and cloud.content() != b"theirs"
+    assert not [key for key in cloud.golden["metadata"] if key.startswith(REQUEST)]
+    assert run(cloud)["actions"] == ["keep"]
+
+
 @pytest.mark.parametrize("clones", [True, False])
 def test_out_of_time_and_adopted_by_the_next_run(clones: bool) -> None:
     cloud = Golden(clones=clones)

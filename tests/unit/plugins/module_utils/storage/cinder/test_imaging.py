@@ -18,7 +18,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.images.origin imp
 from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted import ImageWish
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Image
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.imaging import CinderImaging
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import REQUEST, view
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import AFTER, REQUEST, view
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import Volume
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.imaging import Route
 from ansible_collections.bootable.volumes.tests.unit.fakes.cinder import FakeCinder
@@ -56,10 +56,17 @@ def test_the_store_that_the_type_names_as_far_as_it_shows(cloud: Golden, admin: 
     assert imaging(cloud).store_of(golden(cloud, volume_type=volume_type)) == store
 
 
-@pytest.mark.parametrize("request_of, claimed", [(None, False), (NAME, True), ("another", False)])
-def test_what_a_volume_claims(cloud: Golden, request_of: t.Optional[str], claimed: bool) -> None:
-    volume = golden(cloud, metadata={REQUEST: request_of} if request_of else {})
-    assert imaging(cloud).claims(volume, Image("i1", NAME, "queued")) is claimed
+@pytest.mark.parametrize("request_of, image, claimed", [
+    ({}, {}, False),
+    ({REQUEST: NAME}, {}, True),
+    ({REQUEST: "another"}, {}, False),
+    ({REQUEST: NAME}, {"hidden": True}, False),
+    ({REQUEST: NAME, AFTER: "2026-01-01T00:00:01Z"}, {}, True),
+    ({REQUEST: NAME, AFTER: "2026-01-01T00:00:02Z"}, {}, False),
+], ids=["none", "its name", "another name", "hidden", "younger than those of its name", "one of those"])
+def test_what_a_volume_claims(cloud: Golden, request_of: t.Dict[str, str], image: t.Dict[str, t.Any], claimed: bool) -> None:
+    volume = golden(cloud, metadata=request_of)
+    assert imaging(cloud).claims(volume, Image("i1", NAME, "queued", created_at="2026-01-01T00:00:02Z", **image)) is claimed
     assert REQUEST not in volume.details["metadata"], "results do not show it"
 
 
