@@ -1,0 +1,54 @@
+# Copyright: The bootable.volumes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Removes images, volumes and volume types whose names begin with PREFIX, and clones of those volumes: purge.py PREFIX CLOUD..."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import openstack
+
+LIMIT = 120
+ATTACHMENTS = "3.54"
+
+prefix, clouds = sys.argv[1], [openstack.connect(cloud=name) for name in sys.argv[2:]]
+
+
+def left() -> list[str]:
+    """Ask for all of it to go; what is still there."""
+    found = []
+    # first the images, which are volumes that others may have been cloned from
+    for cloud in clouds:
+        for image in cloud.image.images(owner=cloud.current_project_id):
+            if image.name and image.name.startswith(prefix):
+                found.append(image.id)
+                if image.is_protected:
+                    cloud.image.update_image(image, is_protected=False)
+                cloud.image.delete(f"/images/{image.id}")
+    for cloud in clouds:
+        storage = cloud.block_storage
+        held = storage.get("/attachments/detail", microversion=ATTACHMENTS).json()["attachments"]
+        for volume in storage.volumes():
+            # a clone is called after its image's id, and has the source's metadata
+            if volume.metadata.get("bootable_image_request", volume.name or "").startswith(prefix):
+                found.append(volume.id)
+                for each in held:
+                    if each["volume_id"] == volume.id:
+                        storage.delete(f"/attachments/{each['id']}", microversion=ATTACHMENTS)
+                storage.delete(f"/volumes/{volume.id}")
+    for cloud in clouds:
+        for kind in cloud.block_storage.types():
+            if kind.name.startswith(prefix):
+                found.append(kind.id)
+                cloud.block_storage.delete(f"/types/{kind.id}")
+    return found
+
+
+deadline = time.monotonic() + LIMIT
+while remaining := left():
+    if time.monotonic() > deadline:
+        sys.exit(f"these do not go away: {' '.join(remaining)}")
+    time.sleep(1)
