@@ -182,7 +182,7 @@ def test_glance_is_away_after(lab, image, fault):
 
 def test_too_late_destroys_nothing_and_is_adopted(lab, image):
     result = lab.run("image_stores", **task(lab, image, timeout=1))
-    assert result["failed"] and "timed out after 1 s" in result["msg"] and "has the image locked" in result["msg"]
+    assert result["failed"] and "timed out after 1 s" in result["msg"] and "has it locked" in result["msg"]
     assert result["changed"] and report(result) == {"rbd": "pending", "cinder": "pending", "file": "surplus"}
     lab.glance.requests.clear()
     assert_converged(lab, image, lab.run("image_stores", **task(lab, image)))

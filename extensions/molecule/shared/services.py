@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Prints what a project has in Cinder and Glance, in the services' own words, as JSON. OS_CLOUD says which project."""
+"""Prints what a project has, or sees, in Cinder and Glance, in the services' own words, as JSON. OS_CLOUD says which project."""
 
 from __future__ import annotations
 
@@ -17,5 +17,6 @@ found = {
     "volumes": connection.block_storage.get("/volumes/detail").json()["volumes"],
     "snapshots": connection.block_storage.get("/snapshots/detail").json()["snapshots"],
     "images": connection.image.get("/images", params={"owner": project}).json()["images"],
+    "types": connection.block_storage.get("/types").json()["volume_types"],
 }
 json.dump({name: sorted(things, key=lambda thing: thing["id"]) for name, things in found.items()}, sys.stdout)
