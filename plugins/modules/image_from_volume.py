@@ -201,7 +201,7 @@ how:
   type: str
   sample: created
 method_used:
-  description: V(clone), V(upload) or V(register), as the image itself shows; null if there is none yet.
+  description: V(clone), V(upload) or V(register), as the image itself shows; null while it is not active.
   returned: when O(state=present)
   type: str
   sample: clone

@@ -58,7 +58,8 @@ def only(cloud: FakeCloud) -> t.Dict[str, t.Any]:
 def test_the_bytes_arrive_and_are_compared(cloud: FakeCloud, algorithm: t.Optional[str]) -> None:
     cloud.glance.algorithm = algorithm
     result = run(cloud)
-    assert (result["how"], result["method_used"], result["method_reason"]) == ("created", "upload", "the bytes of a volume of the driver memory have to be sent")
+    assert (result["how"], result["method_used"]) == ("created", "upload")
+    assert result["method_reason"] == "the bytes of a volume of the driver memory have to be sent"
     assert cloud.glance.data[only(cloud)["id"]] == raw_disk()
     assert result["image"]["checksum"] == hashlib.md5(raw_disk()).hexdigest()
     assert "bootable_state" not in only(cloud) and only(cloud)["bootable_volume"] == "memory:golden"

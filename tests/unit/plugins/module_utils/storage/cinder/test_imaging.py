@@ -49,7 +49,8 @@ def test_the_image_that_a_volume_was_made_from(cloud: Golden, changes: t.Dict[st
     assert imaging(cloud).base_of(golden(cloud, **changes)) == (cloud.base if base else None)
 
 
-@pytest.mark.parametrize("admin, volume_type, store", [(True, "rbd", "file"), (False, "rbd", None), (True, "nfs", None), (True, "gone", None), (True, None, None)])
+@pytest.mark.parametrize("admin, volume_type, store", [
+    (True, "rbd", "file"), (False, "rbd", None), (True, "nfs", None), (True, "gone", None), (True, None, None)])
 def test_the_store_that_the_type_names_as_far_as_it_shows(cloud: Golden, admin: bool, volume_type: t.Optional[str], store: t.Optional[str]) -> None:
     cloud.cinder.specs[cloud.cinder.types["rbd"]]["image_service:store_id"] = "file"
     cloud.cinder.admin = admin
