@@ -32,6 +32,10 @@ PREFIX = "bootable_"
 VOLUME, SELF, METHOD, STATE, STORES = (PREFIX + each for each in ("volume", "image", "method", "state", "stores"))
 KEYS = (VOLUME, SELF, METHOD, STATE, STORES)
 
+# Cinder notes it of a volume when it has looked at the signature of the volume's image. Those of before 2025 hand it on to images of that
+# volume, and can then make no volume of them, since they would note it a second time (Cinder's bug 1823445).
+VERIFIED = "signature_verified"
+
 FILLING = "filling"
 
 # How an image gets its bytes, besides "auto".
@@ -73,9 +77,9 @@ def origin_of(image: Image) -> t.Optional[Origin]:
 
 
 def stale_keys(image: Image, origin: Origin) -> t.List[str]:
-    """Keys of ours that an image has, and shall not have any longer once it remembers ``origin``."""
+    """Keys that an image has, and shall not have any longer once it remembers ``origin``: ours, and one that Cinder left there."""
     wanted = origin.properties(image.id)
-    return [key for key in KEYS if key in image.properties and key not in wanted]
+    return [key for key in (*KEYS, VERIFIED) if key in image.properties and key not in wanted]
 
 
 def method_of(image: Image) -> str:

@@ -39,6 +39,7 @@ def test_keys_that_are_true_no_longer() -> None:
     assert stale_keys(there, Origin("v1", "upload")) == ["bootable_state", "bootable_stores"]
     assert stale_keys(there, Origin("v1", "upload", filling=True, stores=())) == []
     assert stale_keys(image(), Origin("v1")) == []
+    assert stale_keys(image({"signature_verified": "False", "os_type": "linux"}), Origin("v1")) == ["signature_verified"]
 
 
 @pytest.mark.parametrize("what, method", [
