@@ -170,7 +170,6 @@ class _Work:
         require_readable(self._image)
         self._job.listener.hear(Event("copy", self._image.name or self._id))
         while wanted:
-            self._until_hashed()
             self._settle((store for store in wanted if store in self._image.stores), COPIED, "by an import that was under way already")
             if not self._job.wait:
                 self._settle((store for store in wanted if store in self._arriving()), PENDING, "an import that was under way already brings it")
@@ -254,8 +253,7 @@ class _Work:
             self._settle(surplus, PENDING if pending else PRESENT, "kept until it is in %s" % ", ".join(lacking))
             return
         for store in surplus:
-            # whoever changes an image while an import is at it has the change undone when that ends
-            self._until_hashed()
+            # what is changed while an import is at an image is undone when that ends
             self._until_free([store])
             require_readable(self._image)
             if store not in self._image.stores:
@@ -312,18 +310,9 @@ class _Work:
                 self._image.name, self._id, self._advice()))
         self._ended = ended
 
-    def _until_hashed(self) -> None:
-        """Wait until Glance has the checksum of a location that was added. Releases before 2026.1 do not lock the image meanwhile."""
-        if self._image.import_task is None and self._image.hash_algo and not self._image.hash_value:
-            self._wait(self._is_hashed, "Glance to compute the checksum of image %s" % self._id, ())
-
-    def _is_hashed(self) -> bool:
-        return bool(self._look().hash_value) or not any(
-            task.type == "location_import" and task.status in ("pending", "processing") for task in self._stores.tasks(self._id))
-
     def _wait(self, is_over: t.Callable[[], bool], what: str, wanted: t.Sequence[str]) -> None:
         try:
-            self._job.deadline.wait(lambda: is_over() or None, what)
+            self._job.deadline.wait(lambda: is_over() or None, what, longest=2.0)
         except TimedOut as error:
             self._settle((store for store in wanted if store in self._arriving()), PENDING, "the time was over before Glance was through")
             raise TimedOut(error.message + self._advice()) from error

@@ -256,23 +256,12 @@ def test_glance_may_not_be_away_for_ever(cloud: FakeCloud) -> None:
     assert caught.value.details["image"]["report"] == {"rbd": {"state": "pending", "reason": "Glance is copying it"}}
 
 
-# --- a location that Glance still reads ---
-
-
-def test_a_location_that_is_hashed_under_a_lock(cloud: FakeCloud) -> None:
+def test_a_location_whose_checksum_is_being_computed(cloud: FakeCloud) -> None:
+    """Glance has the image locked meanwhile."""
     image_id = cloud.glance.add("debian", stores="cinder", os_hash_value=None)
     cloud.glance.lock(image_id, "location_import")
     at(cloud, "GET", image_id, 4, lambda request: cloud.glance.unlock(image_id))
     assert states(run(cloud, image_id, ["rbd"], ["cinder"])) == {"rbd": "copied", "cinder": "removed"}
-
-
-def test_a_location_that_is_hashed_without_a_lock(cloud: FakeCloud) -> None:
-    image_id = cloud.glance.add("debian", stores="cinder", os_hash_value=None)
-    task = cloud.glance.lock(image_id, "location_import")
-    del cloud.glance.images[image_id]["os_glance_import_task"]
-    at(cloud, "GET", "/tasks", 3, lambda request: task.update(status="success"))
-    assert states(run(cloud, image_id, ["rbd"], ["cinder"])) == {"rbd": "copied", "cinder": "removed"}
-    assert cloud.glance.sent.index("POST /v2/images/%s/import" % image_id) > 6
 
 
 # --- without waiting ---
