@@ -161,6 +161,12 @@ def test_an_image_that_is_deleted_meanwhile(cloud: FakeCloud) -> None:
         run(cloud, image_id, ["rbd"])
 
 
+def test_stores_with_the_same_trouble_are_told_of_together(cloud: FakeCloud) -> None:
+    brought = run(cloud, cloud.glance.add("debian"), ["tape", "disc", "web"])
+    assert brought.complaints == [
+        "tape and disc: Glance does not have this store; there are: file, rbd, cinder, web", "web: nothing can be written to it"]
+
+
 # --- one import at a time ---
 
 

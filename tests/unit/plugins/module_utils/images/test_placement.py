@@ -9,7 +9,8 @@ import typing as t
 
 import pytest
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput
-from ansible_collections.bootable.volumes.plugins.module_utils.images.placement import place
+from ansible_collections.bootable.volumes.plugins.module_utils.images.origin import CLONE, REGISTER, Origin
+from ansible_collections.bootable.volumes.plugins.module_utils.images.placement import SINGLE, Placement, place, spread
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Image
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.stores import Store
 
@@ -83,3 +84,26 @@ def test_where_an_image_belongs(known: t.Dict[str, t.Any], stores: t.Tuple[str, 
 def test_what_cannot_be_had(known: t.Dict[str, t.Any], words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         place(**dict({"asked": None, "offered": OFFERED}, **known))
+
+
+@pytest.mark.parametrize("there, wanted, only, missing, surplus", [
+    (("file",), ("rbd", "cinder"), False, ("rbd", "cinder"), ()),
+    (("file",), ("rbd", "cinder"), True, ("rbd", "cinder"), ("file",)),
+    (("file", "rbd", "file"), ("rbd",), True, (), ("file",)),
+    (("rbd",), ("rbd",), True, (), ()),
+    ((), (), True, (), ()),
+])
+def test_what_is_missing_and_too_many(there: t.Tuple[str, ...], wanted: t.Tuple[str, ...], only: bool,
+                                      missing: t.Tuple[str, ...], surplus: t.Tuple[str, ...]) -> None:
+    assert spread(base(*there), Placement(wanted, SINGLE, ""), only=only) == (missing, surplus)
+
+
+def test_a_registered_volume_stays_where_it_is() -> None:
+    def made(method: str) -> Image:
+        return Image("i1", "golden", "active", stores=("cinder",), properties=Origin("v1", method).properties("i1"))
+
+    rbd = Placement(("rbd",), SINGLE, "")
+    assert spread(made(CLONE), rbd) == (("rbd",), ("cinder",))
+    assert spread(made(REGISTER), rbd, only=False) == (("rbd",), ())
+    with pytest.raises(InvalidInput, match="golden .i1. is the volume v1, which would be deleted with it from one of cinder"):
+        spread(made(REGISTER), rbd)
