@@ -9,16 +9,18 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Callable
 
+import yaml
 from measuring import PeakMemory, Side, compare, run
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BIN = ROOT / ".venv" / "bin"
 LAB = Path(os.environ.get("BOOTABLE_LAB") or ROOT / ".lab")
-CLOUD = "lab-alpha"
+CLOUD, ADMIN = "lab-alpha", "lab-admin"
 GIB = 1024**3
 MOST_MEMORY = 150 * 1024**2
 
@@ -56,9 +58,9 @@ class Bench:
         run(path / "ansible-playbook", "-i", "localhost,", "-c", "local", HERE / "playbooks" / playbook, "-e", json.dumps(options))
 
     @staticmethod
-    def openstack(*arguments: str | Path) -> None:
-        """The OpenStack CLI, as a member of the lab's first project."""
-        run(BIN / "openstack", "--os-cloud", CLOUD, *arguments)
+    def openstack(*arguments: str | Path, cloud: str = CLOUD) -> None:
+        """The OpenStack CLI, by default as a member of the lab's first project."""
+        run(BIN / "openstack", "--os-cloud", cloud, *arguments)
 
     def no_volumes(self, prefix: str) -> None:
         """Remove the Cinder volumes whose names begin with ``prefix``."""
@@ -102,11 +104,11 @@ class Bench:
             self.no_volumes(prefix)
         return good
 
-    def _publish(self, name: str, disk_format: str, path: Path) -> None:
-        self.openstack("image", "create", "--disk-format", disk_format, "--container-format", "bare", "--file", path, name)
+    def _publish(self, name: str, disk_format: str, path: Path, cloud: str = CLOUD) -> None:
+        self.openstack("image", "create", "--disk-format", disk_format, "--container-format", "bare", "--file", path, name, cloud=cloud)
 
-    def _withdraw(self, name: str) -> None:
-        subprocess.run([BIN / "openstack", "--os-cloud", CLOUD, "image", "delete", name], capture_output=True, check=False)
+    def _withdraw(self, name: str, cloud: str = CLOUD) -> None:
+        subprocess.run([BIN / "openstack", "--os-cloud", cloud, "image", "delete", name], capture_output=True, check=False)
 
     def _big_image(self, disk_format: str) -> str:
         """A GiB without a hole in it, which no side can skip, in Glance; returns its name."""
@@ -197,17 +199,60 @@ class Bench:
         self._empty()
         return good
 
+    # --- images in several stores ---
+
+    def _admin(self, module: str, **options: object) -> None:
+        run(BIN / "ansible", "localhost", "-m", "bootable.volumes." + module, "-a", json.dumps(dict(options, cloud=ADMIN)),
+            "-e", "ansible_python_interpreter=%s" % (BIN / "python"))
+
+    def copies(self) -> bool:
+        """(f) six images to one more store; the peer starts them one after the other and looks every second."""
+        auth = yaml.safe_load((LAB / "clouds.yaml").read_text())["clouds"][ADMIN]["auth"]
+        environment = {"OS_" + name.upper(): value for name, value in auth.items()}
+        names = ["bench-stores-%d" % (number + 1) for number in range(6)]
+        data = self.work / "random"
+        with open(data, "wb") as file:
+            for dummy in range(96):
+                file.write(os.urandom(1024**2))
+        for name in names:
+            self._withdraw(name, ADMIN)
+            self._publish(name, "raw", data, ADMIN)
+        data.unlink()
+        listing = subprocess.run([BIN / "openstack", "--os-cloud", ADMIN, "image", "list", "-f", "json"], capture_output=True, check=True)
+        ids = [image["ID"] for image in json.loads(listing.stdout) if image["Name"] in names]
+
+        def reset() -> None:
+            self._admin("image_stores", images=ids, stores=["file"], exclusive=True)
+
+        def one_task() -> None:
+            self._watched("image_stores", "stores.yml", {"images": ids, "stores": ["rbd"], "cloud": ADMIN})
+
+        def loop() -> None:
+            for each in ids:
+                run(BIN / "glance", "image-import", "--import-method", "copy-image", "--stores", "rbd", each, **environment)
+                while True:
+                    shown = subprocess.run([BIN / "glance", "image-show", each], env=dict(os.environ, **environment), capture_output=True, text=True, check=True)
+                    if "os_glance_import_task" not in shown.stdout:
+                        break
+                    time.sleep(1)
+
+        good = compare("(f) %d images of 96 MiB from the file store to Ceph" % len(ids), Side("one task", one_task, reset=reset),
+                       [(Side("a loop of glance image-import and image-show", loop, reset=reset), 1 / 2)], self.rounds)
+        for name in names:
+            self._withdraw(name, ADMIN)
+        return good
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("cases", nargs="*", help="a, b, c, d, e; all by default")
+    parser.add_argument("cases", nargs="*", help="a, b, c, d, e, f; all by default")
     parser.add_argument("--work", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--peers", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--volumes", type=int, default=20, help="in (a) and (b)")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
     options = parser.parse_args()
     bench = Bench(options.work, options.peers, options.volumes, options.rounds)
-    cases = {"a": bench.rerun, "b": bench.create, "c": bench.download, "d": bench.fan_out, "e": bench.settings}
+    cases = {"a": bench.rerun, "b": bench.create, "c": bench.download, "d": bench.fan_out, "e": bench.settings, "f": bench.copies}
     unknown = set(options.cases) - set(cases)
     if unknown:
         parser.error("no such case: %s" % ", ".join(sorted(unknown)))
