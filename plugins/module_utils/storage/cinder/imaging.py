@@ -135,9 +135,7 @@ class CinderImaging(Imaging):
         origin = origin_of(image)
         if origin is not None and origin.method == REGISTER:
             return self._refer(volume, image, route, job)
-        try:
-            if image.status != ACTIVE:
-                image = self._mark(volume, image, wish)
+        try:  # not marked now: what is written while Glance takes the bytes in undoes that, and the volume remembers
             return self._follow(volume, image, wish, job, self.store_of(volume))
         except (NotFound, _Failed):  # whoever was at it is gone, and so is the image: it is made anew
             job.deadline.clock.sleep(1)  # lest what Cinder said of this one be taken for the next one's: it notes whole seconds
@@ -157,7 +155,8 @@ class CinderImaging(Imaging):
         return error
 
     def _mark(self, volume: Volume, image: Image, wish: ImageWish) -> Image:
-        """Write down on an image all that it shall have, early: later Glance may be at work on it (``images.wanted.is_hashed``).
+        """Write down on an image all that it shall have, at once: before Cinder has come to send it anything, since Glance writes an image
+        back as it read it, status and all, whoever else has changed it meanwhile; that goes for us, and for its hashing (``images.wanted.is_hashed``).
 
         How it gets its bytes is a guess then, which stands as long as the volume remembers the request.
         """

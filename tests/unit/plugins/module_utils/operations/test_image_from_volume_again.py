@@ -147,6 +147,21 @@ def test_killed_anywhere_a_rerun_ends_with_one_image(line: str, pause: float, wi
     assert run(cloud, tags=("a",), protected=True, **wish)["actions"] == ["keep"]
 
 
+@pytest.mark.parametrize("line", ["PATCH /v2/images", "DELETE /volumes"])
+def test_what_another_run_began_is_not_written_to_before_glance_is_done(line: str) -> None:
+    cloud = Golden(clones=True)
+    killed(cloud, line)
+    written: t.List[str] = []
+
+    def watch(request: Request) -> None:
+        if request.method == "PATCH":
+            written.append(cloud.glance.images[request.path.rpartition("/")[2]]["status"])
+
+    cloud.glance.interrupt = watch
+    assert run(cloud)["how"] in ("adopted", "unchanged")
+    assert set(written) <= {"active"}
+
+
 @pytest.mark.parametrize("line", POINTS)
 def test_killed_while_somebody_elses_image_is_replaced(line: str) -> None:
     """That one has the name already, and is not taken for the one that was begun."""
