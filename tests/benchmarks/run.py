@@ -231,7 +231,8 @@ class Bench:
             for each in ids:
                 run(BIN / "glance", "image-import", "--import-method", "copy-image", "--stores", "rbd", each, **environment)
                 while True:
-                    shown = subprocess.run([BIN / "glance", "image-show", each], env=dict(os.environ, **environment), capture_output=True, text=True, check=True)
+                    shown = subprocess.run(
+                        [BIN / "glance", "image-show", each], env=dict(os.environ, **environment), capture_output=True, text=True, check=True)
                     if "os_glance_import_task" not in shown.stdout:
                         break
                     time.sleep(1)
