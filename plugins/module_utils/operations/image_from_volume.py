@@ -238,8 +238,8 @@ class ImageFromVolume(Operation):
                 if volume.state != WORKING or attempt == _ROUNDS - 1:
                     raise
                 continue
-            self._complete(volume, imaged, outcome)
             outcome.how = REPLACED if plan.having("remove") else CREATED
+            self._complete(volume, imaged, outcome)
             break
         for step in plan.having("adopt"):
             self._adopt(volume, step.data, outcome)
@@ -269,8 +269,8 @@ class ImageFromVolume(Operation):
         imaged = Imaged(image, method_of(image), "another run made it")
         if self._is_begun(volume, image):
             imaged = self._imaging.finish(volume, image, self._wish, self._route(volume, self._placement(volume)), self._job)
-        self._complete(volume, imaged, outcome)
         outcome.how = ADOPTED
+        self._complete(volume, imaged, outcome)
 
     def _mend(self, volume: Volume, image: Image, outcome: _Outcome) -> None:
         if outcome.image is None:
@@ -298,9 +298,10 @@ class ImageFromVolume(Operation):
         if outcome.placement and outcome.method == UPLOAD and self._job.wait and not failed:
             stores = outcome.image.stores
         outcome.image = self._settled(outcome.image, Origin(volume.id, outcome.method, stores=stores))
-        if failed:
+        if outcome.brought and failed:
+            changed = outcome.how != UNCHANGED or outcome.brought.changed or outcome.image != outcome.brought.image
             raise BackendError("image %s (%s) is there, but not in all its stores: %s" % (
-                imaged.image.name, imaged.image.id, "; ".join(complaints)), changed=True, **self._result(volume, outcome))
+                imaged.image.name, imaged.image.id, "; ".join(complaints)), changed=changed, **self._result(volume, outcome))
         for each in complaints:
             self._warn("stores: %s" % each)
 

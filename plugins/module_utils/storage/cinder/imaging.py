@@ -245,9 +245,9 @@ class CinderImaging(Imaging):
                 self._volumes.delete_metadata(now.id, key)
 
     def _failed(self, volume: Volume, image: Image, what: str, job: Job) -> _Failed:
-        said = self._volumes.messages(volume.id, image.created_at)
         with contextlib.suppress(VolumesError):
             self._forget(volume, job)
+        said = self._volumes.messages(volume.id, image.created_at)  # which is there when Cinder is done with the volume
         return _Failed(
             "Cinder could not make image %s of volume %s (%s) and %s: %s"
             % (image.name, volume.name, volume.id, what, said[0] if said else "it gives no reason; cinder-volume's log has more"),

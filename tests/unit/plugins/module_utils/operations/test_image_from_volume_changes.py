@@ -194,11 +194,11 @@ def test_a_default_that_is_denied_is_warned_of_and_not_asked_again() -> None:
 
 def test_stores_that_were_asked_for_and_denied_fail_the_task() -> None:
     cloud = Golden()
-    for dummy in range(2):
+    for how in ("created", "unchanged"):
         with pytest.raises(BackendError, match="is there, but not in all its stores: rbd: .*policy copy_image") as caught:
             run(cloud, asked=["file", "rbd"])
         details = caught.value.details
-        assert details["changed"] and details["image"]["id"] == cloud.image.id
+        assert (details["changed"], details["how"]) == (how == "created", how) and details["image"]["id"] == cloud.image.id
         assert states(details) == {"file": "present", "rbd": "denied"}
     cloud.glance.admin = True
     result = run(cloud, asked=["file", "rbd"])
