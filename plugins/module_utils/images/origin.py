@@ -18,7 +18,7 @@ It stands in the image's properties, under keys that begin with ``bootable_``:
 ``bootable_stores``
     The stores that it was brought to: with this the matter is settled, and no run asks again to which the task names none.
 
-Glance may lose what is written to an image while it works on it: see ``is_hashed`` in wanted.py.
+Glance may lose what is written to an image while it works on it: see ``is_locked`` in wanted.py.
 """
 
 from __future__ import annotations

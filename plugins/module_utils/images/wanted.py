@@ -65,12 +65,12 @@ class ImageWish:
         return found
 
 
-def is_hashed(image: Image) -> bool:
-    """Whether Glance is computing the checksum of an image that is active already, as it does after a location was added (Glance 29 and later).
+def is_locked(image: Image) -> bool:
+    """Whether Glance is at work on an image: copying it, or computing its checksum after a location was added (Glance 29 and later).
 
     When it is done it writes the image back as it was when it began: what others have changed meanwhile is lost.
     """
-    return image.hash_algo is not None and image.hash_value is None
+    return image.import_task is not None
 
 
 def differing(image: Image, wish: ImageWish) -> t.Dict[str, t.Tuple[t.Any, t.Any]]:

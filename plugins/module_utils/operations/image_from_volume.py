@@ -18,7 +18,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import 
 from ansible_collections.bootable.volumes.plugins.module_utils.images.copies import Brought, bring
 from ansible_collections.bootable.volumes.plugins.module_utils.images.origin import CLONE, REGISTER, UPLOAD, Origin, method_of, origin_of, stale_keys
 from ansible_collections.bootable.volumes.plugins.module_utils.images.placement import SINGLE, Placement, place, spread
-from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted import AUTO, ImageWish, differing, is_hashed
+from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted import AUTO, ImageWish, differing, is_locked
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import ACTIVE, Image
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.comparison import FAIL, IGNORE, REPLACE
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.image_removal import named, refuse_registered
@@ -328,7 +328,7 @@ class ImageFromVolume(Operation):
     def _settled(self, image: Image, origin: Origin) -> Image:
         """The image with all that was asked for, and with the marks of a finished one.
 
-        What Glance would lose (``is_hashed``) is written when it can be no longer.
+        What Glance would lose (``is_locked``) is written when it can be no longer.
         """
         images = self._cloud().images
 
@@ -339,9 +339,9 @@ class ImageFromVolume(Operation):
             without = stale_keys(now, origin)
             if not changes and not without:
                 return now
-            return None if is_hashed(now) else images.change(image.id, changes, without)
+            return None if is_locked(now) else images.change(image.id, changes, without)
 
-        return self._job.deadline.wait(poll, "Glance to compute the checksum of image %s (%s)" % (image.name, image.id))
+        return self._job.deadline.wait(poll, "Glance to be done with image %s (%s)" % (image.name, image.id))
 
     def _remove(self, steps: t.Sequence[Step], outcome: _Outcome) -> None:
         for step in steps:

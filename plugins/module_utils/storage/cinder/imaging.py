@@ -27,7 +27,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.images.origin imp
     CLONE, REGISTER, UPLOAD, Origin, origin_of, shown_method, stale_keys,
 )
 from ansible_collections.bootable.volumes.plugins.module_utils.images.placement import TYPE_STORE
-from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted import ImageWish, is_hashed
+from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted import ImageWish, is_locked
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import ACTIVE, Image, Images
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.outages import through_outages
@@ -156,7 +156,7 @@ class CinderImaging(Imaging):
 
     def _mark(self, volume: Volume, image: Image, wish: ImageWish) -> Image:
         """Write down on an image all that it shall have, at once: before Cinder has come to send it anything, since Glance writes an image
-        back as it read it, status and all, whoever else has changed it meanwhile; that goes for us, and for its hashing (``images.wanted.is_hashed``).
+        back as it read it, status and all, whoever else has changed it meanwhile; that goes for us, and for its hashing (``images.wanted.is_locked``).
 
         How it gets its bytes is a guess then, which stands as long as the volume remembers the request.
         """
@@ -228,9 +228,9 @@ class CinderImaging(Imaging):
 
         def poll() -> t.Optional[Image]:
             now = through_outages(lambda: self._images.get(image.id), job.deadline)
-            return None if is_hashed(now) else now
+            return None if is_locked(now) else now
 
-        now = job.deadline.wait(poll, "Glance to compute the checksum of image %s (%s)" % (image.name, image.id))
+        now = job.deadline.wait(poll, "Glance to be done with image %s (%s)" % (image.name, image.id))
         return self._images.change(now.id, origin.properties(now.id), stale_keys(now, origin))
 
     def _forget(self, volume: Volume, job: Job) -> None:
