@@ -21,7 +21,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.images.placement 
 from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted import AUTO, ImageWish, differing, is_locked
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import ACTIVE, Image
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.comparison import FAIL, IGNORE, REPLACE
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.image_removal import named, refuse_registered
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.image_removal import named, refuse_removal
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result, stored_image_result, volume_result
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import (
@@ -175,7 +175,7 @@ class ImageFromVolume(Operation):
         if self._on_drift != REPLACE:
             return []
         for image in others:
-            refuse_registered(image, self._wish.force)
+            refuse_removal(image, self._wish.force)
         return [Step("remove", "%s (%s)" % (image.name, image.id), "another image of this name takes its place", self._state(image), data=image)
                 for image in others]
 

@@ -28,15 +28,17 @@ def named(cloud: Cloud, name: str) -> t.List[Image]:
     return [image for image in there if image.status not in _GOING]
 
 
-def refuse_registered(image: Image, force: bool) -> None:
-    """Refuse to remove an image that is a volume: Glance deletes the volume with it.
+def refuse_removal(image: Image, force: bool) -> None:
+    """Refuse to remove an image that is protected, or that is a volume: Glance deletes the volume with it.
 
-    :raises InUse: naming the volume, unless ``force``.
+    :raises InUse: saying which; a volume may go where ``force`` says so.
     """
     origin = origin_of(image)
     if origin is not None and origin.method == REGISTER and not force:
         raise InUse("image %s (%s) is the volume %s itself, which Glance would delete with it; set force: true if both may go" % (
             image.name, image.id, origin.volume))
+    if image.protected:
+        raise InUse("image %s (%s) is protected; set is_protected: false first" % (image.name, image.id))
 
 
 class ImageRemoval(Operation):
@@ -55,9 +57,7 @@ class ImageRemoval(Operation):
         image = self._find()
         if image is None:
             return Plan()
-        refuse_registered(image, self._force)
-        if image.protected:
-            raise InUse("image %s (%s) is protected; set is_protected: false first" % (image.name, image.id))
+        refuse_removal(image, self._force)
         return Plan((Step("remove", image.name, "it shall not be there", {"id": image.id, "stores": list(image.stores)}, data=image),))
 
     def _find(self) -> t.Optional[Image]:

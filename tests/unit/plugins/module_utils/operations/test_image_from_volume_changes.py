@@ -13,8 +13,7 @@ import pytest
 pytest.importorskip("glanceclient")
 pytest.importorskip("cinderclient")
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, Drift, InvalidInput
-from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, Drift, InUse, InvalidInput
 from ansible_collections.bootable.volumes.tests.unit.fakes.golden import NAME, Golden, run, task
 
 # --- what is mended in place ---
@@ -120,13 +119,22 @@ def test_drift_is_replaced_when_the_new_one_is_there(make: t.Callable[[Golden], 
     assert run(cloud, method="clone", on_drift="replace")["actions"] == ["keep"]
 
 
+def test_an_old_one_that_may_not_go() -> None:
+    cloud = Golden()
+    cloud.glance.add(NAME, protected=True)
+    with pytest.raises(InUse, match="is protected; set is_protected: false first"):
+        run(cloud, on_drift="replace")
+    assert len(cloud.made) == 1
+
+
 def test_an_old_one_that_cannot_go() -> None:
     cloud = Golden()
-    old = cloud.glance.add(NAME, protected=True)
-    with pytest.raises(Denied, match="the new image is there, but the old one stays: .*protected") as caught:
+    old = cloud.glance.add(NAME)
+    cloud.glance.depended_on.add(old)
+    with pytest.raises(InUse, match="the new image is there, but the old one stays: .*in use") as caught:
         run(cloud, on_drift="replace")
     assert caught.value.details["changed"] and caught.value.details["image"]["status"] == "active"
-    cloud.glance.images[old]["protected"] = False
+    cloud.glance.depended_on.clear()
     result = run(cloud, on_drift="replace")
     assert result["actions"] == ["keep", "remove"] and [image.id for image in cloud.made] == [caught.value.details["image"]["id"]]
     assert result["image"]["id"] == caught.value.details["image"]["id"]
