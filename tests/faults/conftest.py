@@ -60,14 +60,15 @@ class Lab:
     @property
     def cloud(self) -> dict:
         """The member's cloud as the modules take it, whose services are behind the proxies."""
-        return self._behind("lab-alpha", self.member)
+        return self.behind("lab-alpha", self.member)
 
     @property
     def admin_cloud(self) -> dict:
         """The administrator's."""
-        return self._behind("lab-admin", self.admin)
+        return self.behind("lab-admin", self.admin)
 
-    def _behind(self, name: str, connection: Connection) -> dict:
+    def behind(self, name: str, connection: Connection) -> dict:
+        """Another account's cloud, by its name in clouds.yaml."""
         cloud = yaml.safe_load((LAB / "clouds.yaml").read_text())["clouds"][name]
         cloud["block_storage_endpoint_override"] = "%s/v3/%s" % (self.cinder.url, connection.current_project_id)
         cloud["image_endpoint_override"] = self.glance.url

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import threading
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Callable
@@ -25,6 +27,9 @@ class Fault:
     :param cut_after: Break the connection after this many bytes of the service's answer.
     :param garble: Change every block of the service's answer.
     :param during: Called with the number of bytes passed on so far, after each block.
+    :param cut_sent_after: Break the connection after this many bytes of an upload.
+    :param garble_sent: Change every block of an upload.
+    :param sending: Called with the number of bytes of an upload that have come so far, before they are passed on.
     :param before: Called before the service is asked, with the method and the path.
     :param after: Called when the service has answered, before the answer is passed on.
     """
@@ -36,6 +41,9 @@ class Fault:
     cut_after: int | None = None
     garble: bool = False
     during: Callable[[int], None] = lambda passed: None
+    cut_sent_after: int | None = None
+    garble_sent: bool = False
+    sending: Callable[[int], None] = lambda passed: None
     before: Callable[[str, str], None] = lambda method, path: None
     after: Callable[[str, str], None] = lambda method, path: None
 
@@ -108,7 +116,10 @@ class Proxy:
         fault = self._fault(handler.command, handler.path)
         if fault:
             fault.before(handler.command, handler.path)
+            if isinstance(body, Iterator):
+                body = self._sent(body, fault)
             if fault.status is not None:
+                deque(body or (), maxlen=0)
                 self._answer(handler, fault.status, [("Content-Type", "application/json"), ("Content-Length", str(len(fault.body)))], fault.body)
                 return
         connection = http.client.HTTPConnection(urlsplit(self.target).netloc, timeout=120)
@@ -122,19 +133,38 @@ class Proxy:
         finally:
             connection.close()
 
-    @staticmethod
-    def _body(handler: BaseHTTPRequestHandler) -> bytes | None:
-        """The request's body, whole: what is uploaded through the proxy is small."""
+    def _body(self, handler: BaseHTTPRequestHandler) -> bytes | Iterator[bytes] | None:
+        """The request's body; an upload, whose length nobody tells, piece by piece as it comes."""
         if handler.headers.get("Transfer-Encoding", "").lower() == "chunked":
-            parts = []
-            while True:
-                length = int(handler.rfile.readline().split(b";")[0], 16)
-                parts.append(handler.rfile.read(length))
-                handler.rfile.readline()
-                if not length:
-                    return b"".join(parts)
+            return self._chunks(handler)
         length = int(handler.headers.get("Content-Length") or 0)
         return handler.rfile.read(length) if length else None
+
+    @staticmethod
+    def _chunks(handler: BaseHTTPRequestHandler) -> Iterator[bytes]:
+        while True:
+            size = handler.rfile.readline()
+            if not size.endswith(b"\n"):
+                raise ConnectionResetError("the client went away")
+            length = int(size.split(b";")[0], 16)
+            chunk = handler.rfile.read(length)
+            handler.rfile.readline()
+            if len(chunk) < length:
+                raise ConnectionResetError("the client went away")
+            if not length:
+                return
+            yield chunk
+
+    @staticmethod
+    def _sent(chunks: Iterator[bytes], fault: Fault) -> Iterator[bytes]:
+        """An upload as the fault leaves it."""
+        passed = 0
+        for chunk in chunks:
+            if fault.cut_sent_after is not None and passed + len(chunk) > fault.cut_sent_after:
+                raise ConnectionResetError("a fault")
+            passed += len(chunk)
+            fault.sending(passed)
+            yield bytes([chunk[0] ^ 1]) + chunk[1:] if fault.garble_sent else chunk
 
     @staticmethod
     def _answer(handler: BaseHTTPRequestHandler, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
