@@ -274,7 +274,7 @@ class Bench:
         good = compare(
             "(g) a volume of 1 GiB on Ceph to an image, as a clone",
             Side("one task", lambda: one_task("bench-cloned"), reset=reset),
-            [(Side("openstack image create --volume, until it is active", peer, reset=reset), 1.25),
+            [(Side("openstack image create --volume, until it is active", peer, reset=reset), 1.5),
              (Side("the same task where Cinder uploads", lambda: one_task("bench-uploaded"), reset=reset), 1 / 3)],
             self.rounds)
         reset()
