@@ -232,7 +232,8 @@ def test_no_rights_to_copy(lab, sources):
     assert results[0]["changed"] and not results[1]["changed"]
     assert the_image(lab)["stores"] == "file"
     # what the cloud's default would have been is no error
-    result = lab.run("image_from_volume", **task(lab, **dict(options, stores=["file"])))
+    options["stores"] = ["file"]
+    result = lab.run("image_from_volume", **task(lab, **options))
     assert not result.get("failed") and not result["changed"]
 
 
