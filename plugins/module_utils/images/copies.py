@@ -20,7 +20,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.events impor
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Image, require_readable
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.outages import through_outages
-from ansible_collections.bootable.volumes.plugins.module_utils.openstack.stores import COPY_IMAGE, ImportTask
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.stores import COPY_IMAGE, IMPORT, ImportTask
 
 if t.TYPE_CHECKING:
     from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
@@ -237,10 +237,13 @@ class _Work:
             self._settle((store for store in wanted if store not in there), FAILED, self._reason(task_id))
 
     def _reason(self, task_id: t.Optional[str]) -> str:
-        """What Glance says of an import that did not reach every store; it speaks up only if the whole of it failed."""
-        for task in self._stores.tasks(self._id):
-            if task.id == task_id and task.status == "failure" and task.message:
-                return "Glance's import %s failed: %s" % (task_id, task.message)
+        """What Glance says of an import that did not reach every store; it speaks up only if the whole of it failed.
+
+        :param task_id: None for one that was over before it could be seen: then it is the last that failed.
+        """
+        for task in reversed(self._stores.tasks(self._id)):
+            if task.status == "failure" and task.message and (task.id == task_id or task_id is None and task.type == IMPORT):
+                return "Glance's import %s failed: %s" % (task.id, task.message)
         return "Glance could not write it there, or not read it where it is, and does not say why; its log has more"
 
     # --- removing ---

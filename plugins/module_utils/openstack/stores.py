@@ -17,6 +17,8 @@ if t.TYPE_CHECKING:
     from keystoneauth1.session import Session
 
 COPY_IMAGE = "copy-image"
+# The type of the tasks in which Glance imports, copies among them.
+IMPORT = "api_image_import"
 
 
 @dataclass(frozen=True)
