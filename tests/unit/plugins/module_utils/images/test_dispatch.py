@@ -21,7 +21,7 @@ def image(disk_format: str, container_format: str) -> ImageDescription:
     return ImageDescription("an image", "glance", disk_format, container_format)
 
 
-@pytest.mark.parametrize("disk_format, container_format", itertools.product(DISK_FORMATS, CONTAINER_FORMATS))
+@pytest.mark.parametrize("disk_format, container_format", list(itertools.product(DISK_FORMATS, CONTAINER_FORMATS)))
 def test_each_pair_goes_to_its_adapter_or_is_refused_by_name(disk_format: str, container_format: str) -> None:
     """The VHD adapters are used exactly for VHDs, bare or in an archive."""
     expected = None
