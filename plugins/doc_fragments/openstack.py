@@ -6,6 +6,22 @@
 
 from __future__ import annotations
 
+import re
+
+# What a module that knows a pool of XenServer hosts, too, has for that one.
+_OF_A_POOL = ("validate_certs", "api_timeout")
+
+
+def _beside_a_pool(text: str) -> str:
+    """The same without what is the pool's, and without words about it."""
+    for name in _OF_A_POOL:
+        text = re.sub(r"^  %s:\n(?:    .*\n)+" % name, "", text, flags=re.MULTILINE)
+        text = text.replace("O(%s), " % name, "").replace("O(%s) and " % name, "and ")
+    return text.replace(
+        "or a dict with what would stand there.\n",
+        "or a dict with what would stand there.\n"
+        "      - Whether the cloud's certificates are verified, and how long it may take to answer, stands there, too (C(verify), C(api_timeout)).\n")
+
 
 class ModuleDocFragment:
     """The same options, with the same meaning, as those of the openstack.cloud collection."""
@@ -78,3 +94,5 @@ requirements:
 notes:
   - The Python libraries are needed on the host where the module runs, and only if the task reaches a cloud.
 """
+
+    BESIDE_A_POOL = _beside_a_pool(DOCUMENTATION)

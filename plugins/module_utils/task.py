@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -43,9 +44,13 @@ class LogListener(Listener):
 
 
 class Wiring:
-    """The world as an operation gets it: options, a job, commands, warnings. Made by ``run``."""
+    """The world as an operation gets it: options, a job, commands, warnings. Made by ``run``.
+
+    :ivar closing: Whatever has to be closed when the task ends, however it ends, is put in here.
+    """
 
     def __init__(self, module: AnsibleModule) -> None:
+        self.closing = contextlib.ExitStack()
         self.params: t.Mapping[str, t.Any] = module.params
         for option in ("timeout", "concurrency"):
             if module.params.get(option) is not None and module.params[option] < 1:
@@ -92,14 +97,16 @@ def run(build: t.Callable[[t.Any], Operation], argument_spec: Spec, *, wiring: t
     module.no_log_values.update(secrets_in(module.params))
     module.no_log = False
     try:
-        operation = build(wiring(module))
-        if module.check_mode:
-            plan = operation.plan()
-            result = operation.preview(plan)
-        else:
-            with operation.exclusive():
+        wired = wiring(module)
+        with wired.closing:
+            operation = build(wired)
+            if module.check_mode:
                 plan = operation.plan()
-                result = operation.apply(plan) if plan.changed else operation.preview(plan)
+                result = operation.preview(plan)
+            else:
+                with operation.exclusive():
+                    plan = operation.plan()
+                    result = operation.apply(plan) if plan.changed else operation.preview(plan)
     except MissingPackage as error:
         module.fail_json(msg=missing_required_lib(error.library), exception=error.traceback)
     except VolumesError as error:

@@ -173,11 +173,13 @@ class Surroundings:
     :param runner: Runs commands on the host.
     :param cloud: Connects to OpenStack on first use.
     :param check: Nothing may be written.
+    :param closing: What has to be closed when the task ends is put in here.
     """
 
     runner: CommandRunner
     cloud: t.Callable[[], Cloud]
     check: bool = False
+    closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
 
 class VolumeDriver(abc.ABC):

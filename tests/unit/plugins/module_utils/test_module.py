@@ -91,6 +91,32 @@ def test_a_time_or_a_number_below_one_is_refused(capsys, option):
     assert result["failed"] and option in result["msg"] and "0" in result["msg"]
 
 
+@pytest.mark.parametrize("error", [None, Drift("not what was asked for"), RuntimeError("a bug")])
+def test_what_was_opened_is_closed_however_the_task_ends(capsys, error):
+    closed = []
+
+    def build(wiring):
+        wiring.closing.callback(closed.append, "closed")
+        assert wiring.surroundings.closing is wiring.closing
+        return Doing(error=error)
+
+    with patch_module_args({}):
+        with pytest.raises(SystemExit if not isinstance(error, RuntimeError) else RuntimeError):
+            module.run(build, module.waiting_spec())
+    assert closed == ["closed"]
+
+
+def test_a_module_with_a_pool_and_a_cloud_keeps_their_options_apart(monkeypatch):
+    spec = module.pool_and_cloud_spec()
+    assert spec["validate_certs"]["default"] is True and "auth" in spec
+    asked = []
+    monkeypatch.setattr(module.Cloud, "connect", lambda params: asked.append(params))
+    wiring = object.__new__(module.Wiring)
+    wiring.params, wiring._cloud = {"hostname": "xen1", "validate_certs": False, "api_timeout": 5, "cloud": {"auth": {}}}, None
+    wiring.cloud()
+    assert asked == [{"hostname": "xen1", "cloud": {"auth": {}}}]
+
+
 def test_an_option_given_twice_is_a_mistake_of_ours():
     with pytest.raises(ValueError, match="timeout"):
         module.compose(module.waiting_spec(), module.waiting_spec())
