@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import abc
 import typing as t
-import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import IntegrityError, InvalidInput
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.images.origin import UPLOAD, Origin
 from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted import AUTO, ImageWish
-from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import ACTIVE, Image, Images
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Image, Images
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import READY
-from ansible_collections.bootable.volumes.plugins.module_utils.transfer.export import Export, Outlet, exported
-from ansible_collections.bootable.volumes.plugins.module_utils.transfer.hashing import Digest
+from ansible_collections.bootable.volumes.plugins.module_utils.transfer.export import Outlet, exported
+from ansible_collections.bootable.volumes.plugins.module_utils.transfer.publishing import announcement, publish
 
 if t.TYPE_CHECKING:
     from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import Volume, VolumeDriver
-
-# What Glance computes unless an operator chose another one (hashing_algorithm in glance/common/config.py).
-_ALGORITHM = "sha512"
 
 
 @dataclass(frozen=True)
@@ -108,18 +104,8 @@ class Streaming(Imaging):
             raise InvalidInput("volumes of the driver %s cannot be read" % self._driver.name)
 
     def make(self, volume: Volume, wish: ImageWish, route: Route, job: Job) -> Imaged:
-        image_id = str(uuid.uuid4())
-        # protection comes last: what fails must go again
-        attributes = dict(replace(wish, protected=None).attributes(), **Origin(volume.id, UPLOAD, filling=True).properties(image_id))
-        attributes.setdefault("visibility", "private")
         with exported(self._outlet(volume), wish.disk_format, job) as export:
-            image = self._images.announce(dict(
-                attributes, id=image_id, name=wish.name, disk_format=wish.disk_format, container_format=wish.container_format))
-            try:
-                image = self._send(image, export, route)
-            except BaseException:
-                self._images.discard(image)
-                raise
+            image = publish(export, announcement(wish, volume.id), images=self._images, store=route.store, base=route.base)
         return Imaged(image, UPLOAD, "the bytes of a volume of the driver %s have to be sent" % self._driver.name)
 
     def finish(self, volume: Volume, image: Image, wish: ImageWish, route: Route, job: Job) -> Imaged:
@@ -130,28 +116,6 @@ class Streaming(Imaging):
     def _outlet(self, volume: Volume) -> Outlet:
         driver = self._driver
         return Outlet(volume.name, volume.size, lambda: driver.open(volume, "r"), driver.file_of(volume), driver.runner)
-
-    def _send(self, image: Image, export: Export, route: Route) -> Image:
-        with Digest(_ALGORITHM) as digest:
-            image = self._images.upload(image, _hashed(export, digest), size=export.size, store=route.store, base=route.base)
-            sent = digest.finish()
-        algorithm, arrived = (image.hash_algo, image.hash_value) if image.hash_value else ("md5", image.checksum)
-        if algorithm != _ALGORITHM and arrived:
-            with Digest(algorithm or _ALGORITHM) as digest:
-                for dummy in _hashed(export, digest):
-                    pass
-                sent = digest.finish()
-        if image.status != ACTIVE or image.size != export.size or arrived and arrived != sent:
-            raise IntegrityError(
-                "Glance has not what was sent: image %s is %s with %s bytes and %s %s; sent were %d bytes with %s; the image was removed"
-                % (image.id, image.status, image.size, algorithm, arrived, export.size, sent), found=arrived, promised=sent)
-        return image
-
-
-def _hashed(export: Export, digest: Digest) -> t.Iterator[bytes]:
-    for chunk in export.chunks():
-        digest.put(chunk)
-        yield chunk
 
 
 def is_begun(image: Image, origin: Origin) -> bool:

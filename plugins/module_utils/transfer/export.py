@@ -52,6 +52,8 @@ class Export:
     :param size: Bytes in all.
     """
 
+    repeatable = True
+
     def __init__(self, name: str, content: Readable, size: int, job: Job) -> None:
         self._name = name
         self._content = content
