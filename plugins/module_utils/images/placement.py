@@ -51,7 +51,7 @@ class Placement:
 
 
 def place(*, asked: t.Union[None, str, t.Sequence[str]], offered: t.Sequence[Store], type_store: t.Optional[str] = None,
-          bootable: bool = False, base: t.Optional[Image] = None, base_id: t.Optional[str] = None) -> Placement:
+          bootable: bool = False, base: t.Optional[Image] = None, base_id: t.Optional[str] = None, typed: bool = True) -> Placement:
     """Decide.
 
     :param asked: Ids of stores; ``all``; ``base`` for the stores of the volume's image; None for what the specification says.
@@ -59,6 +59,7 @@ def place(*, asked: t.Union[None, str, t.Sequence[str]], offered: t.Sequence[Sto
     :param type_store: What the volume's type says, as far as this account may see it.
     :param base: The image that the volume was made from; None if it is gone, cannot be seen, or never was.
     :param base_id: Its id; None if the volume was not made from an image.
+    :param typed: Whether volumes have types there that could name a store.
     :raises InvalidInput: what was asked for, or what the type says, cannot be had.
     """
     if not offered:
@@ -73,10 +74,11 @@ def place(*, asked: t.Union[None, str, t.Sequence[str]], offered: t.Sequence[Sto
         return _explicit(asked, offered)
     if type_store:
         return _of_type(type_store, offered)
+    why = "the volume's type names no store that this account can see, and " if typed else ""
     if not bootable:
-        return _default(offered, "the volume's type names no store that this account can see, and the volume is not bootable")
+        return _default(offered, why + ("the volume is not bootable" if typed else "the volume was not made from an image"))
     placement, lacking = _of_base(offered, base, base_id)
-    return placement or _default(offered, "the volume's type names no store that this account can see, and %s" % lacking)
+    return placement or _default(offered, why + lacking)
 
 
 def _single(asked: t.Union[None, str, t.Sequence[str]]) -> Placement:

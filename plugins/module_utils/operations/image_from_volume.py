@@ -24,10 +24,8 @@ from ansible_collections.bootable.volumes.plugins.module_utils.operations.compar
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.image_removal import named, refuse_removal
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result, stored_image_result, volume_result
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import (
-    ADOPTED, AVAILABLE, UNCHANGED, UPDATED, WORKING, Volume, VolumeDriver,
-)
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.imaging import Imaged, Imaging, Route, is_begun
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import ADOPTED, AVAILABLE, UNCHANGED, UPDATED, WORKING, Volume
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.imaging import Imaged, Imaging, Originals, Route, is_begun
 
 if t.TYPE_CHECKING:
     from ansible_collections.bootable.volumes.plugins.module_utils.openstack.session import Cloud
@@ -56,16 +54,35 @@ class _Outcome:
     brought: t.Optional[Brought] = None
 
 
+@dataclass(frozen=True)
+class Filled:
+    """Where an image stands that has its bytes, if it needed any.
+
+    :param volume: As it was when they were read.
+    :param started: When it was begun, in seconds.
+    :param imaged: The image that was made, or that another run had begun.
+    :param fresh: Whether this run gave it its bytes.
+    """
+
+    plan: Plan
+    volume: Volume
+    started: float
+    how: str = UNCHANGED
+    imaged: t.Optional[Imaged] = None
+    fresh: bool = False
+
+
 class ImageFromVolume(Operation):
     """``state: present``.
 
+    :param driver: What has the volume.
     :param volume: The volume's name, or its id.
     :param asked: Stores: their ids, ``all``, ``base``, or None for what the specification says (images/placement.py).
     :param on_drift: ``fail``, ``ignore`` or ``replace``.
     :param warn: Told of stores that the default names and that could not be reached.
     """
 
-    def __init__(self, *, driver: VolumeDriver, volume: str, wish: ImageWish, asked: t.Union[None, str, t.Sequence[str]], on_drift: str,
+    def __init__(self, *, driver: Originals, volume: str, wish: ImageWish, asked: t.Union[None, str, t.Sequence[str]], on_drift: str,
                  cloud: t.Callable[[], Cloud], warn: t.Callable[[str], None], job: Job) -> None:
         self._driver = driver
         self._name = volume
@@ -209,7 +226,7 @@ class ImageFromVolume(Operation):
             except NotFound:
                 pass
         return place(asked=self._asked, offered=self._cloud().stores.list(), type_store=type_store or imaging.store_of(volume),
-                     bootable=base_id is not None, base=base, base_id=base_id)
+                     bootable=base_id is not None, base=base, base_id=base_id, typed=imaging.typed)
 
     def _state(self, image: Image) -> t.Dict[str, t.Any]:
         """An image for diffs."""
@@ -223,8 +240,12 @@ class ImageFromVolume(Operation):
     # --- applying ---
 
     def apply(self, plan: Plan) -> Result:
+        return self.complete(self.fill(plan))
+
+    def fill(self, plan: Plan) -> Filled:
+        """The first half of ``apply``: an image that has to be made gets its bytes. Nothing that was there before is changed."""
         started = time.monotonic()
-        volume, outcome = self._volume(), _Outcome()
+        volume = self._volume()
         for attempt in range(_ROUNDS):
             if attempt or volume.state == WORKING and plan.having("create"):  # another run makes an image of it: perhaps the very one
                 volume = self._free(volume)
@@ -238,17 +259,27 @@ class ImageFromVolume(Operation):
                 if volume.state != WORKING or attempt == _ROUNDS - 1:
                     raise
                 continue
-            outcome.how = REPLACED if plan.having("remove") else CREATED
-            self._complete(volume, imaged, outcome)
-            break
+            return Filled(plan, volume, started, REPLACED if plan.having("remove") else CREATED, imaged, fresh=True)
         for step in plan.having("adopt"):
-            self._adopt(volume, step.data, outcome)
-        for step in plan.having("update") + plan.having("place"):
+            return self._adopted(Filled(plan, volume, started, ADOPTED), step.data)
+        return Filled(plan, volume, started)
+
+    def complete(self, filled: Filled) -> Result:
+        """The second half: an image that has its bytes becomes all that was asked for, and what it replaces goes."""
+        volume, outcome = filled.volume, _Outcome(how=filled.how)
+        if filled.imaged:
+            self._complete(volume, filled.imaged, outcome)
+        for step in filled.plan.having("update") + filled.plan.having("place"):
             self._mend(volume, step.data, outcome)
-        for step in plan.having("keep"):
+        for step in filled.plan.having("keep"):
             outcome.image = step.data
-        self._remove(plan.having("remove"), outcome)
-        return dict(self._result(volume, outcome), seconds=round(time.monotonic() - started, 3))
+        self._remove(filled.plan.having("remove"), outcome)
+        return dict(self._result(volume, outcome), seconds=round(time.monotonic() - filled.started, 3))
+
+    def discard(self, filled: Filled) -> None:
+        """In place of the second half: the image goes again, if the first half made it."""
+        if filled.imaged and filled.fresh:
+            self._cloud().images.discard(filled.imaged.image)
 
     def _free(self, volume: Volume) -> Volume:
         """The volume when no other run makes an image of it any more."""
@@ -265,12 +296,12 @@ class ImageFromVolume(Operation):
             return Route(first if self._asked is not None and len(placement.stores) == 1 else None)
         return Route(first, self._imaging.base_of(volume))
 
-    def _adopt(self, volume: Volume, image: Image, outcome: _Outcome) -> None:
-        imaged = Imaged(image, method_of(image), "another run made it")
-        if self._is_begun(volume, image):
-            imaged = self._imaging.finish(volume, image, self._wish, self._route(volume, self._placement(volume)), self._job)
-        outcome.how = ADOPTED
-        self._complete(volume, imaged, outcome)
+    def _adopted(self, filled: Filled, image: Image) -> Filled:
+        volume = filled.volume
+        if not self._is_begun(volume, image):
+            return replace(filled, imaged=Imaged(image, method_of(image), "another run made it"))
+        route = self._route(volume, self._placement(volume))
+        return replace(filled, imaged=self._imaging.finish(volume, image, self._wish, route, self._job), fresh=True)
 
     def _mend(self, volume: Volume, image: Image, outcome: _Outcome) -> None:
         if outcome.image is None:

@@ -53,7 +53,12 @@ class Route:
 
 
 class Imaging(abc.ABC):
-    """Makes images of one driver's volumes, in one Glance. Making one touches nothing."""
+    """Makes images of one driver's volumes, in one Glance. Making one touches nothing.
+
+    :cvar typed: Whether its volumes have types, which may name stores.
+    """
+
+    typed: t.ClassVar[bool] = True
 
     @abc.abstractmethod
     def check(self, volume: Volume, wish: ImageWish) -> None:
@@ -83,6 +88,19 @@ class Imaging(abc.ABC):
     @abc.abstractmethod
     def finish(self, volume: Volume, image: Image, wish: ImageWish, route: Route, job: Job) -> Imaged:
         """Bring an image to its end that another run began."""
+
+
+class Originals(t.Protocol):
+    """What images are made of: as much of a driver as that takes."""
+
+    def look_up(self, name_or_id: str) -> t.Optional[Volume]:
+        """The volume of that name, or of that id; None if there is none."""
+
+    def imaging(self, images: Images) -> Imaging:
+        """What makes images of its volumes, in this Glance."""
+
+    def exclusive(self, names: t.Sequence[str], job: Job) -> t.ContextManager[None]:
+        """Keeps other runs away from volumes of these names, as far as that can be done."""
 
 
 class Streaming(Imaging):
