@@ -259,6 +259,11 @@ def bitmap_length(block_size: int) -> int:
     return -(-block_size // SECTOR // 8 // SECTOR) * SECTOR
 
 
+def blank(data: bytes) -> bool:
+    """Whether it is all zeroes."""
+    return data == bytes(len(data))
+
+
 # A sector bitmap as a number of ``count`` bits: the first sector is the highest bit, as in the bytes of the file.
 
 

@@ -71,6 +71,7 @@ class Archive:
         self._most = most
         self._seen: t.Set[str] = set()
         self._left = 0
+        self._name = ""
         self._kind = ""
         self._positions: t.List[int] = []
 
@@ -94,7 +95,7 @@ class Archive:
                 yield Member(position, name, size, self._member)
             while self._left:
                 self._member(_PIECE)
-            self._zeroes(-size % _BLOCK)
+            self._read.exactly(-size % _BLOCK)
         self._end()
         if not self._positions:
             raise UnsafeImage("the archive holds no VHD")
@@ -105,11 +106,9 @@ class Archive:
     def _member(self, length: int) -> bytes:
         data = self._read.some(min(length, self._left, MIB * 4))
         if not data and length and self._left:
-            raise UnsafeImage("the archive is truncated: it ends within %s" % (self._last_name,))
+            raise UnsafeImage("the archive is truncated: it ends within %s" % (self._name,))
         self._left -= len(data)
         return data
-
-    _last_name = "its first file"
 
     def _next(self) -> t.Optional[t.Tuple[str, int]]:
         """Name and size of the next file; None at the end."""
@@ -128,7 +127,7 @@ class Archive:
                 continue  # "tar c ." begins with the folder itself
             elif info.type in (tarfile.REGTYPE, tarfile.AREGTYPE):
                 size = info.size if extended is None or "size" not in extended else int(extended["size"])
-                self._last_name = name
+                self._name = name
                 return name, size
             else:
                 raise UnsafeImage("the archive holds %r, which is no regular file (its type is %r)" % (name, info.type.decode("latin-1")))
@@ -189,9 +188,6 @@ class Archive:
         self._positions.append(position)
         return position
 
-    def _zeroes(self, length: int) -> None:
-        self._read.exactly(length)  # tar asks for zeroes here, and nobody looks
-
     def _end(self) -> None:
         """A second block of zeroes, and nothing but a few more."""
         seen = 0
@@ -251,12 +247,12 @@ class _Plain:
         gzip: t.Any = self._gzip
         while True:
             if gzip.eof:
-                self._packed = (gzip.unused_data + self._packed).lstrip(b"\0")
-                self._packed = self._packed or self._more().lstrip(b"\0")
+                self._packed = self._packed or self._more()
                 if not self._packed:
-                    if self._more():
-                        raise UnsafeImage("the archive's end is followed by something else")
                     return b""
+                self._packed = self._packed.lstrip(b"\0")
+                if not self._packed:
+                    continue
                 gzip = self._gzip = zlib.decompressobj(31)  # several files, one behind the other, are one file
             if not self._packed:
                 self._packed = self._more()
@@ -266,7 +262,7 @@ class _Plain:
                 data: bytes = gzip.decompress(self._packed, length)
             except zlib.error as error:
                 raise UnsafeImage("the archive is damaged: %s" % error) from error
-            self._packed = gzip.unconsumed_tail
+            self._packed = gzip.unused_data if gzip.eof else gzip.unconsumed_tail
             if data:
                 return data
 

@@ -15,7 +15,7 @@ import uuid
 from dataclasses import dataclass
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import UnsafeImage
-from ansible_collections.bootable.volumes.plugins.module_utils.formats.vhd import DIFFERENCING, SECTOR, ones, runs, within
+from ansible_collections.bootable.volumes.plugins.module_utils.formats.vhd import SECTOR, ones, runs, within
 from ansible_collections.bootable.volumes.plugins.module_utils.formats.vhd_stream import Layer as Source
 from ansible_collections.bootable.volumes.plugins.module_utils.formats.vhd_writer import Layout, Parent
 
@@ -138,10 +138,9 @@ class Layer:
         self._newer = newer
         self._done = done
         self._sectors = source.block_size // SECTOR
-        self.size = source.footer.size
+        self.size = source.size
         self.order = [number for number in source.order if self._inside(number) & ~self._above(number)]
-        header = source.header
-        parent = Parent(header.parent, header.parent_name or "parent.vhd") if header and source.footer.kind == DIFFERENCING else None
+        parent = Parent(source.parent, source.header.parent_name or "parent.vhd") if source.header and source.parent else None
         self._layout = Layout(self.size, self.order, source.block_size, parent, source.footer.identity)
         self.length = self._layout.length
 
@@ -173,7 +172,7 @@ class Layers:
     def __init__(self, count: t.Optional[int] = None) -> None:
         self._count = count
         self._links: t.Dict[int, _Link] = {}
-        self._whole: t.Dict[int, Coverage] = {}
+        self._whole: t.Dict[int, t.Tuple[int, Coverage]] = {}
 
     @property
     def size(self) -> int:
@@ -186,21 +185,15 @@ class Layers:
         :param position: 0 is the newest; each is based on the next.
         :raises UnsafeImage: it does not fit to the others.
         """
-        header = source.header
-        parent = header.parent if header and source.footer.kind == DIFFERENCING else None
         if position in self._links or not 0 <= position < MOST_LAYERS:
             raise UnsafeImage("its layer %d comes twice, or is one too many; at most %d are served" % (position, MOST_LAYERS))
-        self._links[position] = _Link(source.footer.identity, parent, source.footer.hidden, source.footer.size)
+        self._links[position] = _Link(source.footer.identity, source.parent, source.hidden, source.size)
         self._check(self._count)
         newer = Coverage()
-        for other, coverage in self._whole.items():
-            if other < position:
+        for first, (dummy, coverage) in self._whole.items():
+            if first < position:
                 newer.add(coverage)
-
-        def done(own: Coverage) -> None:
-            self._whole[position] = own
-
-        return Layer(source, newer, done)
+        return Layer(source, newer, lambda own: self._remember(position, own))
 
     def finish(self) -> None:
         """That nothing is missing.
@@ -208,15 +201,25 @@ class Layers:
         :raises UnsafeImage: a layer is, or one is not whole.
         """
         self._check(len(self._links))
-        if not self._links or len(self._whole) != len(self._links):
+        if not self._links or sum(last - first + 1 for first, (last, dummy) in self._whole.items()) != len(self._links):
             raise UnsafeImage("not all of its layers have arrived")
 
     def unwritten(self, size: int) -> t.Iterator[t.Tuple[int, int]]:
         """(offset, length) in bytes of what no layer has written of a disk of ``size`` bytes: it reads as zeroes."""
         everything = Coverage()
-        for coverage in self._whole.values():
+        for dummy, coverage in self._whole.values():
             everything.add(coverage)
         return everything.unwritten(size)
+
+    def _remember(self, position: int, own: Coverage) -> None:
+        """What a layer has written. Between neighbours none can come any more: one memory is enough for them."""
+        first = last = position
+        for begin, (end, other) in sorted(self._whole.items()):
+            if end + 1 == position or begin == position + 1:
+                own.add(other)
+                del self._whole[begin]
+                first, last = min(first, begin), max(last, end)
+        self._whole[first] = (last, own)
 
     def _check(self, count: t.Optional[int]) -> None:
         """What is known so far must fit."""
@@ -246,5 +249,3 @@ def check_links(links: t.Mapping[int, t.Tuple[uuid.UUID, t.Optional[uuid.UUID]]]
         elif count is not None:
             raise UnsafeImage("its layer %d is missing" % (position + 1))
 
-
-__all__ = ["MOST_LAYERS", "Coverage", "Layer", "Layers", "check_links"]
