@@ -104,7 +104,6 @@ M  copy(vm: VM ref, new_name: string, sr: SR ref) -> VM ref  @vm-admin
 M  provision(vm: VM ref) -> void  @vm-admin
 M  start(vm: VM ref, start_paused: bool, force: bool) -> void  @vm-operator
 M  start_on(vm: VM ref, host: host ref, start_paused: bool, force: bool) -> void  @client-cert
-M  pause(vm: VM ref) -> void  @vm-operator
 M  unpause(vm: VM ref) -> void  @vm-operator
 M  clean_shutdown(vm: VM ref) -> void  @vm-operator
 M  hard_shutdown(vm: VM ref) -> void  @vm-operator
