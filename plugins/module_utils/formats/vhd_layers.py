@@ -146,15 +146,27 @@ class Layer:
 
     def chunks(self) -> t.Iterator[bytes]:
         """Its bytes, once. Read to the end, for only then is it known that the layer is whole."""
-        own = Coverage()
         yield self._layout.head()
+        for dummy, mask, data in self._masked():
+            yield from self._layout.block(mask, data)
+        yield self._layout.tail()
+
+    def writes(self) -> t.Iterator[t.Tuple[int, memoryview]]:
+        """In place of ``chunks``: (offset on the disk, bytes) of each stretch that it brings, once; nothing beyond the disk's end."""
+        for number, mask, data in self._masked():
+            view = memoryview(data)
+            for first, count in runs(mask, self._sectors):
+                yield (number * self._sectors + first) * SECTOR, view[first * SECTOR:(first + count) * SECTOR]
+
+    def _masked(self) -> t.Iterator[t.Tuple[int, int, bytes]]:
+        """(number, sectors, data) of each block that has sectors to bring."""
+        own = Coverage()
         for block in self._source.blocks():
             own.put(block.number * self._sectors, self._sectors, block.bitmap)
             above = self._above(block.number)
             if self._inside(block.number) & ~above:
-                yield from self._layout.block(block.bitmap & ~above, block.data)
+                yield block.number, block.bitmap & ~above, block.data
         self._done(own)
-        yield self._layout.tail()
 
     def _above(self, number: int) -> int:
         return self._newer.get(number * self._sectors, self._sectors)
