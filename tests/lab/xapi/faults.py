@@ -21,13 +21,16 @@ HARMLESS = ("get_", "assert_", "compute_", "list_")
 UNCOUNTED = {"session", "task", "event"}
 """Classes whose messages change nothing that anybody keeps."""
 
+IMPORT, EXPORT = TRANSFERS = ("PUT /import_raw_vdi", "GET /export_raw_vdi")
+"""What the log calls the transfers that were let in."""
+
 SETTINGS = ("tools_delay", "ip_delay", "login_delay", "background_delay", "tools", "slow", "reset_before", "reset_after")
 """What `set` may set."""
 
 
 @dataclass(frozen=True)
 class Logged:
-    """A call that was made. `error` is the code of its failure, or empty."""
+    """A call that was made, or a transfer (its VDI being the parameter). `error` is the code of its failure, or empty."""
 
     host: str
     method: str
@@ -37,6 +40,8 @@ class Logged:
     @property
     def write(self) -> bool:
         """Whether such a call changes state, or would have."""
+        if self.method in TRANSFERS:
+            return self.method == IMPORT
         cls, _, name = self.method.removeprefix("Async.").partition(".")
         return cls not in UNCOUNTED and not name.startswith(HARMLESS)
 
@@ -64,28 +69,38 @@ class Faults:
     # --- what tests call ---
 
     def fail_next(self, method: str, code: str, *params: str) -> None:
-        """The next call of a method fails, and nothing is done."""
+        """The next call of a method fails, and nothing is done.
+
+        Of Async.VM.start the call itself; what VM.start says fails the task of the next Async.VM.start, too.
+        """
         self.failures.append((method, XapiError(code, *params)))
 
     def expire_sessions(self) -> None:
-        """All sessions are invalid from now on."""
+        """All sessions are invalid from now on, as after a restart."""
         with self._pool.lock:
             self._pool.sessions.expire()
 
     def change_master(self, host: str | None = None) -> str:
-        """Another host becomes the master: the one named, or the next. Returns its uuid."""
+        """Another host becomes the master, the one named or the next, and knows no sessions. Returns its uuid."""
         with self._pool.lock:
             others = [end.uuid for end in self._pool.hosts() if end.uuid != self._pool.master]
             self._pool.set_master(host or others[0])
             return self._pool.master
 
     def fill(self, sr: str) -> None:
-        """An SR (uuid) has no room any more."""
-        self.full.add(sr)
+        """An SR (uuid or name) has no room any more."""
+        self.full.add(self._sr(sr))
 
     def empty(self, sr: str) -> None:
         """It has room again."""
-        self.full.discard(sr)
+        self.full.discard(self._sr(sr))
+
+    def _sr(self, name: str) -> str:
+        with self._pool.lock:
+            found = [row["uuid"] for _, row in self._pool.database.items("SR") if name in (row["uuid"], row["name_label"])]
+        if not found:
+            raise ValueError(f"no such SR: {name}")
+        return str(found[0])
 
     def writes(self) -> list[Logged]:
         """The calls that change state."""
@@ -135,10 +150,18 @@ class Faults:
         if method in self.reset_before:
             self.reset_before.remove(method)
             raise Reset(method)
+        self.fail_if_wanted(method)
+
+    def fail_if_wanted(self, method: str) -> None:
+        """Raises the failure that a test asked for."""
         for failure in self.failures:
             if failure[0] == method:
                 self.failures.remove(failure)
                 raise failure[1]
+
+    def log_transfer(self, host: str, method: str, vdi: str) -> None:
+        """A transfer was let in."""
+        self.calls.append(Logged(host, method, (vdi,), ""))
 
     def after(self, host: str, method: str, given: list[Any], error: str) -> None:
         """A call was carried out. Raises Reset."""

@@ -59,11 +59,12 @@ class Pool:
         return self._addresses.get(host, "")
 
     def set_master(self, host: str) -> None:
-        """Another host becomes the master."""
+        """Another host becomes the master. It knows no sessions."""
         ref = self.database.by_uuid("host", host)
         self.master = host
         for pool in self.database.refs("pool"):
             self.database.set("pool", pool, master=ref)
+        self.sessions.expire()
 
     def xmlrpc(self, host: str, body: bytes) -> bytes:
         """The answer to an XML-RPC body. Raises ValueError, Reset."""

@@ -131,6 +131,7 @@ def run(call: Call, cls: str, message: Message, parameters: list[Any]) -> None:
     with call.pool.lock:
         try:
             tasks.check(call.task)
+            call.pool.faults.fail_if_wanted(call.method.removeprefix("Async."))
             result = execute(call, cls, message, parameters)
             tasks.succeed(call.task, values.result_text(message.result, result))
         except XapiError as error:

@@ -89,6 +89,7 @@ ERRORS: dict[str, tuple[str, ...]] = {
     "VM_CANNOT_DELETE_DEFAULT_TEMPLATE": ("vm",),
     "VM_CRASHED": ("vm",),
     "VM_DUPLICATE_VBD_DEVICE": ("vm", "vbd", "device"),
+    "VM_FAILED_SHUTDOWN_ACKNOWLEDGMENT": ("vm",),
     "VM_HALTED": ("vm",),
     "VM_HVM_REQUIRED": ("vm",),
     "VM_IS_TEMPLATE": ("vm",),

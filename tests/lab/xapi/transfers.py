@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from . import storage
+from .faults import EXPORT, IMPORT
 from .ports import ImportFault, XapiError
 from .schema import NULL, ROLES
 
@@ -120,6 +121,7 @@ def start(pool: Pool, host: str, session: str, vdi: str, *, writes: bool, base: 
     else:
         work = pool.tasks.create("VDI import" if writes else "VDI export", "")
     fault = pool.faults.take_import() if writes else pool.faults.take_export()
+    pool.faults.log_transfer(host, IMPORT if writes else EXPORT, pool.database.row("VDI", ref)["uuid"])
     return RawTransfer(pool, host, session, ref, writes=writes, base=below, task=work, fault=fault)
 
 

@@ -112,7 +112,7 @@ def create(call: Call, record: dict[str, Any]) -> str:
 def destroy(call: Call, ref: str) -> None:
     """Raises VDI_IN_USE while it is attached, VDI_NOT_MANAGED for base copies."""
     storage.assert_unused(call.pool, ref, "destroy")
-    storage.assert_plugged(call.pool, call.pool.database.row("VDI", ref)["SR"])
+    storage.assert_disks(call.pool, call.pool.database.row("VDI", ref)["SR"])
     remove(call.pool, ref)
 
 
