@@ -73,6 +73,16 @@ def geometry(size: int) -> Geometry:
     return sectors // track // heads, heads, track
 
 
+def stated_size(footer: bytes) -> int:
+    """Bytes of the disk by what should be a footer, damaged or not: to plan with, never to rely on.
+
+    :raises UnsafeImage: it is none.
+    """
+    if not footer.startswith(b"conectix") or len(footer) < FOOTER_LENGTH:
+        raise UnsafeImage("it is no VHD image, or its end is missing")
+    return int.from_bytes(footer[48:56], "big")
+
+
 @dataclass(frozen=True)
 class Footer:
     """What a VHD says of itself, at its end and, unless it is fixed, at its beginning.

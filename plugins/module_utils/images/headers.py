@@ -18,6 +18,8 @@ from sys import byteorder
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import UnsafeImage
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import KIB, MIB, TIB, human
+from ansible_collections.bootable.volumes.plugins.module_utils.formats import vhd
+from ansible_collections.bootable.volumes.plugins.module_utils.formats.vhd_file import VhdFile
 
 # Bytes from an offset; fewer at the end.
 Read = t.Callable[[int, int], bytes]
@@ -64,7 +66,10 @@ def check(read: Read, format: str, stored: int) -> int:
 
 def is_fixed_vhd(tail: bytes) -> bool:
     """Whether the last 512 bytes of a file make it a fixed VHD, whose beginning looks like any raw disk."""
-    return len(tail) == 512 and tail.startswith(b"conectix") and _vhd_checksum_holds(tail, 64)
+    try:
+        return len(tail) == vhd.FOOTER_LENGTH and vhd.Footer.parse(tail).kind == vhd.FIXED
+    except UnsafeImage:
+        return False
 
 
 # A reader gives the virtual size at once, and a function that makes the other checks.
@@ -150,61 +155,20 @@ def _numbers(data: bytes) -> array[int]:
     return numbers
 
 
-# --- VHD: the footer, and for dynamic ones a header and a table ---
-
-_FIXED, _DYNAMIC, _DIFFERENCING = 2, 3, 4
+# --- VHD: what formats.vhd reads, without chains ---
 
 
 def _vhd(read: Read, stored: int) -> _Header:
-    head = read(0, 512)
-    footer = head if head.startswith(b"conectix") else read(max(0, stored - 512), 512)
-    if not footer.startswith(b"conectix"):
-        raise UnsafeImage("it is no VHD image, or its end is missing")
-    size, kind = _unpack(">Q", footer, 48)[0], _unpack(">I", footer, 60)[0]
+    head = read(0, vhd.FOOTER_LENGTH)
+    footer = head if head.startswith(b"conectix") else read(max(0, stored - vhd.FOOTER_LENGTH), vhd.FOOTER_LENGTH)
+    size = vhd.stated_size(footer)
 
     def checks() -> None:
-        if not _vhd_checksum_holds(footer, 64):
-            raise UnsafeImage("its footer is damaged: the checksum does not hold")
-        if kind == _DIFFERENCING:
+        if vhd.Footer.parse(footer).kind == vhd.DIFFERENCING:
             raise UnsafeImage("it is a differencing VHD: it holds only the changes to another disk")
-        if kind == _FIXED:
-            if footer is head:
-                raise UnsafeImage("it says that it is a fixed VHD, but begins like a dynamic one")
-            _within("the disk", 0, size + 512, stored)
-            return
-        if kind != _DYNAMIC or footer is not head:
-            raise UnsafeImage("it is a VHD of the unknown type %d" % kind)
-        last = read(max(0, stored - 512), 512)
-        if not last.startswith(b"conectix"):
-            raise UnsafeImage("it is truncated: a VHD ends with a footer")
-        _vhd_table(read, stored, _unpack(">Q", footer, 16)[0], size)
+        VhdFile(read, stored)
 
     return size, checks
-
-
-def _vhd_table(read: Read, stored: int, offset: int, size: int) -> None:
-    header = read(offset, 1024)
-    cookie, dummy, table, dummy2, entries, block = _unpack(">8sQQIII", header)
-    if cookie != b"cxsparse" or len(header) < 1024 or not _vhd_checksum_holds(header, 36):
-        raise UnsafeImage("its dynamic header is damaged")
-    if any(header[40:56]):
-        raise UnsafeImage("it names a parent: it holds only the changes to another disk")
-    if not 512 <= block <= 256 * MIB or entries < -(-size // block):
-        raise UnsafeImage("its table of blocks does not cover its size")
-    _within("its table of blocks", table, entries * 4, stored)
-    wanted = -(-size // block)
-    for start in range(0, wanted, 65536):
-        blocks = array("I", read(table + start * 4, min(65536, wanted - start) * 4))
-        if byteorder == "little":
-            blocks.byteswap()
-        last = max((number for number in set(blocks) if number != 0xFFFFFFFF), default=0)
-        if last * 512 >= stored:
-            raise UnsafeImage("it is truncated: it has data at byte %d, but only %d bytes" % (last * 512, stored))
-
-
-def _vhd_checksum_holds(data: bytes, at: int) -> bool:
-    """One's complement of the sum of all bytes but the checksum's own."""
-    return len(data) > at + 4 and struct.unpack_from(">I", data, at)[0] == ~(sum(data) - sum(data[at:at + 4])) & 0xFFFFFFFF
 
 
 # --- VHDX: MS-VHDX; a table of regions, one of which holds a table of metadata ---
