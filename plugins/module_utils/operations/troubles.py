@@ -12,16 +12,17 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import UNCHANGED
 
 
-def raise_troubles(troubles: t.Mapping[str, Exception], purpose: str, done: t.Sequence[t.Mapping[str, t.Any]]) -> None:
+def raise_troubles(troubles: t.Mapping[str, Exception], purpose: str, done: t.Sequence[t.Mapping[str, t.Any]], *, things: str = "volumes") -> None:
     """Raise one error for all ``troubles``; nothing when there are none.
 
     An error that is not a VolumesError is a bug of ours and is raised as it is; so is a library that is missing.
 
-    :param troubles: Volume names, and what went wrong with each.
+    :param troubles: Names, and what went wrong with each.
     :param purpose: What they could not be: ``made``, ``removed``.
     :param done: The results of those that succeeded; one whose ``how`` is ``unchanged`` is no change.
+    :param things: What they are; also the result's key for ``done``.
     :raises VolumesError: of their common kind, when all went wrong in the same way.
-    :raises BackendError: otherwise. In both cases ``failures`` has each volume's own message.
+    :raises BackendError: otherwise. In both cases ``failures`` has each one's own message.
     """
     if not troubles:
         return
@@ -31,12 +32,12 @@ def raise_troubles(troubles: t.Mapping[str, Exception], purpose: str, done: t.Se
         (name, error), = troubles.items()
         message = "%s could not be %s: %s" % (name, purpose, error)
     else:
-        message = "%d of %d volumes could not be %s: %s" % (
-            len(troubles), len(troubles) + len(done), purpose, "; ".join("%s: %s" % item for item in failures.items()))
+        message = "%d of %d %s could not be %s: %s" % (
+            len(troubles), len(troubles) + len(done), things, purpose, "; ".join("%s: %s" % item for item in failures.items()))
     details: t.Dict[str, t.Any] = {}
     for error in troubles.values():
         details.update(t.cast(VolumesError, error).details)
-    details.update(failures=failures, volumes=list(done), changed=any(each.get("how") != UNCHANGED for each in done))
+    details.update({things: list(done)}, failures=failures, changed=any(each.get("how") != UNCHANGED for each in done))
     raise kind(message, **details)
 
 

@@ -90,10 +90,10 @@ class DiskMark:
         return json.dumps({"vm": self.vm, "vdi": self.vdi}, sort_keys=True)
 
     @classmethod
-    def of(cls, record: Record) -> t.Optional[DiskMark]:
-        """The mark of a VDI's record; None if it has none, or one that it got by being copied."""
-        found = _object(record["other_config"].get(MARK))
-        return cls(str(found["vm"]), record["uuid"]) if found.get("vm") and found.get("vdi") == record["uuid"] else None
+    def of(cls, disk: str, other_config: t.Mapping[str, str]) -> t.Optional[DiskMark]:
+        """The mark of the disk with this uuid; None if it has none, or one that it got by being copied."""
+        found = _object(other_config.get(MARK))
+        return cls(str(found["vm"]), disk) if found.get("vm") and found.get("vdi") == disk else None
 
 
 def _object(text: t.Optional[str]) -> t.Dict[str, t.Any]:

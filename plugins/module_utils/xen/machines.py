@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import typing as t
+import xmlrpc.client
 from dataclasses import dataclass, replace
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import Ambiguous, BackendError, NotFound, TimedOut, VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
 from ansible_collections.bootable.volumes.plugins.module_utils.xen import machine_records as records
+from ansible_collections.bootable.volumes.plugins.module_utils.xen.disks import Disks, Vdi, vdi_of
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.failures import XenFailure
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.machine_records import Hardware, Mark
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.session import Pool
@@ -65,27 +67,20 @@ class Disk:
 
     :param vbd: Reference of what connects it.
     :param device: Its number: ``"0"`` is the first.
-    :param ref: Of the VDI.
-    :param record: Of the VDI.
     :param guest_device: What a running guest calls it, such as ``xvda``; empty otherwise.
     """
 
     vbd: str
     device: str
     bootable: bool
-    ref: str
-    record: t.Mapping[str, t.Any]
+    vdi: Vdi
     guest_device: str = ""
 
-    @property
-    def uuid(self) -> str:
-        """Of the VDI."""
-        return str(self.record["uuid"])
 
-    def made_for(self, machine: Machine) -> bool:
-        """Whether this collection made the disk, and for this machine."""
-        mark = records.DiskMark.of(self.record)
-        return mark is not None and mark.vm == machine.uuid
+def made_for(vdi: Vdi) -> str:
+    """The uuid of the machine that this collection made the disk for; empty if it did not."""
+    mark = records.DiskMark.of(vdi.uuid, vdi.other_config)
+    return mark.vm if mark else ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +111,7 @@ class Machines:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._disks = Disks(pool)
 
     # --- looking ---
 
@@ -187,7 +183,7 @@ class Machines:
                 continue
             vdi = self._record("VDI", vbd["VDI"])
             if vdi is not None:
-                found.append(Disk(ref, vbd["userdevice"], vbd["bootable"], vbd["VDI"], vdi, vbd["device"]))
+                found.append(Disk(ref, vbd["userdevice"], vbd["bootable"], vdi_of(vbd["VDI"], vdi), vbd["device"]))
         return sorted(found, key=lambda disk: (len(disk.device), disk.device))
 
     def nics(self, machine: Machine) -> t.List[Nic]:
@@ -201,11 +197,14 @@ class Machines:
         ref = machine.record["guest_metrics"]
         return (self._record("VM_guest_metrics", ref) if ref != records.NULL else None) or {}
 
-    def vdi(self, uuid: str) -> t.Optional[t.Tuple[str, t.Mapping[str, t.Any]]]:
-        """A disk's reference and record; None if it is gone."""
-        ref = self._by_uuid("VDI", uuid)
-        record = self._record("VDI", ref) if ref else None
-        return (ref, record) if ref and record else None
+    def last_words(self, machine: Machine) -> t.List[str]:
+        """What the pool noted of the machine, such as ``VM_CRASHED``, the latest first; nothing where it cannot be asked."""
+        try:
+            found = self._pool.read("message.get", "VM", machine.uuid, xmlrpc.client.DateTime("19700101T00:00:00"))
+        except BackendError:
+            return []
+        latest = sorted(found.values(), key=lambda message: str(message["timestamp"]), reverse=True)[:3]
+        return [" ".join(filter(None, (message["name"], message["body"].strip()))) for message in latest]
 
     # --- making and changing ---
 
@@ -233,23 +232,18 @@ class Machines:
         self._pool.call("VM.set_other_config", machine.ref, config)
         return replace(machine, record=dict(machine.record, other_config=config), mark=mark)
 
-    def mark_disk(self, machine: Machine, ref: str, record: t.Mapping[str, t.Any]) -> None:
+    def mark_disk(self, machine: Machine, vdi: Vdi) -> None:
         """Make a disk remember that it was made for this machine."""
-        mark = records.DiskMark(machine.uuid, record["uuid"]).pack()
-        config = dict(record["other_config"])
-        if config.get(records.MARK) == mark:
-            return
-        if records.MARK in config:  # a copy of another machine's disk
-            self._pool.call("VDI.remove_from_other_config", ref, records.MARK)
-        self._pool.call("VDI.add_to_other_config", ref, records.MARK, mark)
+        self._disks.note(vdi.ref, {records.MARK: records.DiskMark(machine.uuid, vdi.uuid).pack()})
 
     def attach(self, machine: Machine, vdi: str) -> None:
         """Make a disk the one that the machine boots from."""
-        self._pool.call("VBD.create", records.new_vbd(machine.ref, vdi, 0))
+        self._once("VBD.create", records.new_vbd(machine.ref, vdi, 0), lambda now: any(disk.vdi.ref == vdi for disk in self.disks(now)), machine)
 
     def connect(self, machine: Machine, device: int, network: Network, mac: str) -> None:
         """Give the machine a network card."""
-        self._pool.call("VIF.create", records.new_vif(machine.ref, device, network.ref, mac, network.mtu))
+        self._once("VIF.create", records.new_vif(machine.ref, device, network.ref, mac, network.mtu),
+                   lambda now: any(nic.device == str(device) and nic.network == network.ref for nic in self.nics(now)), machine)
 
     def disconnect(self, nic: Nic) -> None:
         """Take a network card away."""
@@ -362,9 +356,20 @@ class Machines:
                 what, len(found), name_or_uuid, ", ".join(sorted(record["uuid"] for dummy, record in found))))
         return found[0]
 
+    def _once(self, method: str, record: t.Mapping[str, t.Any], done: t.Callable[[Machine], bool], machine: Machine) -> None:
+        """A call that makes a part of a machine; where no answer comes, a look at the machine tells whether it was carried out."""
+        try:
+            self._pool.call(method, record)
+        except BackendError as error:
+            now = None if isinstance(error, XenFailure) else self.again(machine)
+            if now is None or not done(now):
+                raise
+
     def _unless_gone(self, method: str, ref: str) -> None:
+        """A call that unmakes something: what is gone, by this call or another, is fine."""
         try:
             self._pool.call(method, ref)
-        except XenFailure as error:
-            if error.code not in GONE:
+        except BackendError as error:
+            gone = error.code in GONE if isinstance(error, XenFailure) else self._record(method.partition(".")[0], ref) is None
+            if not gone:
                 raise
