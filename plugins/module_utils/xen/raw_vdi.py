@@ -354,12 +354,12 @@ class Download:
                 pass
             raise unreachable(self._pool.url, error) from None
 
-    def check(self) -> None:
-        """What came until now is the disk's.
+    def check(self) -> bool:
+        """Whether the host has sent everything; if not, what came until now is the disk's.
 
         :raises XenFailure: the host has failed, and says so amid the bytes.
         """
-        tasks.look(self._pool, self._task, self._what)
+        return tasks.look(self._pool, self._task, self._what) is not None
 
     def finish(self) -> None:
         """Everything was read: return if it was the whole disk.
