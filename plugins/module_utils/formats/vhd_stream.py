@@ -151,11 +151,9 @@ class VhdStream:
         """The last block, when the disk ends within it: some do not write what lies beyond. Its data, and what was read of what follows."""
         data = self._forward.read(self.block_size)
         used = self.size - number * self.block_size
-        if len(data) == self.block_size:
-            return data, b""
         if len(data) < used + FOOTER_LENGTH:
             raise UnsafeImage("it is truncated: it ends after %d bytes, in block %d" % (self._forward.position, number))
-        return data[:used].ljust(self.block_size, b"\0"), data[used:]
+        return data.ljust(self.block_size, b"\0"), data[used:]
 
     def _finish(self, before: bytes) -> None:
         check_end(self.footer, self._forward.last(FOOTER_LENGTH, before[-FOOTER_LENGTH:]))
