@@ -205,7 +205,7 @@ def new_machine(template: Record, name: str, wanted: Hardware, mark: Mark) -> t.
     record["other_config"] = {
         **{key: value for key, value in template["other_config"].items() if key not in _TEMPLATES_OWN and not key.startswith("bootable:")},
         "base_template_name": template["name_label"],
-        "mac_seed": str(uuid.uuid4()),  # without one an empty MAC is not filled in
+        "mac_seed": mark.token,  # without one an empty MAC is not filled in; and no two machines may have the same
         MARK: mark.pack(),
     }
     record.update(name_label=name, name_description=wanted.description or "", is_a_template=False)

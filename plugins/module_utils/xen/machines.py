@@ -214,7 +214,7 @@ class Machines:
         try:
             ref = self._pool.call("VM.create", record)
         except BackendError as error:
-            if isinstance(error, XenFailure):
+            if isinstance(error, XenFailure) and error.code != "DUPLICATE_MAC_SEED":  # that is what a request that comes twice gets
                 raise
             made = [machine for machine in self.named(name) if machine.mark and machine.mark.token == mark.token]
             if not made:
