@@ -156,11 +156,11 @@ class VhdFile:
         return self._read_stored(offset, min(length, self._stored - offset)) if offset < self._stored else b""
 
     def _fixed(self, head: bytes) -> None:
-        if head.startswith(b"conectix"):
-            raise UnsafeImage("it says that it is a fixed VHD, but begins like a dynamic one")
         size = self.footer.size
         if not 0 < size <= LARGEST_DISK or size % SECTOR:
             raise UnsafeImage("it says that it holds a disk of %d bytes, which cannot be" % size)
+        if head.startswith(b"conectix"):
+            raise UnsafeImage("it says that it is a fixed VHD, but begins like a dynamic one")
         if size + FOOTER_LENGTH > self._stored:
             raise UnsafeImage("it is truncated: the disk would end at byte %d, but it has only %d" % (size + FOOTER_LENGTH, self._stored))
 
