@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.bootable.volumes.plugins.doc_fragments import storage_cinder, storage_file
+from ansible_collections.bootable.volumes.plugins.doc_fragments import storage_cinder, storage_file, storage_xen
 
 
 def _part(text: str) -> str:
@@ -35,9 +35,10 @@ options:
           - The kind of storage. The other options belong to one driver each, and are refused with another one.
           - V(cinder) is OpenStack's Block Storage. It takes those from O(storage.volume_type) to O(storage.force_refill).
           - V(file) keeps volumes as files on mounted storage. It takes those from O(storage.mountpoints) to O(storage.allow_unmounted).
+          - V(xen) keeps volumes as virtual disks in a storage repository of a XenServer or XCP-ng pool. It takes those from
+            O(storage.hostname) to O(storage.sr).
         type: str
-        choices: [cinder, file]
+        choices: [cinder, file, xen]
         default: cinder
 %s
-%s
-""" % (_part(storage_cinder.ModuleDocFragment.DOCUMENTATION), _part(storage_file.ModuleDocFragment.DOCUMENTATION))
+""" % "\n".join(_part(each.ModuleDocFragment.DOCUMENTATION) for each in (storage_cinder, storage_file, storage_xen))

@@ -12,9 +12,10 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.driver import CinderDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import Surroundings, VolumeDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen.driver import XenDriver
 
 DEFAULT = CinderDriver.name
-DRIVERS: t.Dict[str, t.Type[VolumeDriver]] = {driver.name: driver for driver in (CinderDriver, FileDriver)}
+DRIVERS: t.Dict[str, t.Type[VolumeDriver]] = {driver.name: driver for driver in (CinderDriver, FileDriver, XenDriver)}
 
 
 def storage_option() -> t.Dict[str, t.Any]:

@@ -25,6 +25,10 @@ NULL = "OpaqueRef:NULL"
 UNIT = 2 * MIB
 LARGEST = 2040 * GIB
 
+# Repositories that set a disk's whole size aside when it is made; a host cannot write VHDs into their disks, because it
+# takes it that they do not read as zeroes to begin with.
+THICK = frozenset(("lvm", "lvmoiscsi", "lvmohba", "lvmofcoe"))
+
 # Kept in other_config: what tells a call that was made from one that was not, when no answer came.
 TOKEN = "bootable:token"
 
@@ -44,6 +48,11 @@ class Sr:
     free: int
     shared: bool
     connected: bool
+
+    @property
+    def thick(self) -> bool:
+        """Whether disks take their whole size from the beginning."""
+        return self.type in THICK
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,7 @@ class Holder:
     """A machine that has a disk.
 
     :param attached: Whether the disk is in a machine that runs.
+    :param control: The machine is a host's control domain, which has a disk while its bytes are moved.
     """
 
     vbd: str
@@ -88,6 +98,7 @@ class Holder:
     machine_uuid: str
     device: str
     attached: bool
+    control: bool
 
 
 class Disks:
@@ -170,7 +181,8 @@ class Disks:
             with contextlib.suppress(XenNotFound):
                 vbd = self._pool.read("VBD.get_record", ref)
                 vm = self._pool.read("VM.get_record", vbd["VM"])
-                found.append(Holder(ref, vbd["VM"], vm["name_label"], vm["uuid"], vbd["userdevice"], vbd["currently_attached"]))
+                found.append(Holder(ref, vbd["VM"], vm["name_label"], vm["uuid"], vbd["userdevice"], vbd["currently_attached"],
+                                    vm["is_control_domain"]))
         return sorted(found, key=lambda holder: (holder.machine, holder.device))
 
     # --- making and unmaking ---
@@ -237,7 +249,7 @@ class Disks:
     def _attached(self, ref: str) -> bool:
         """Whether a machine that runs has the disk: that does not pass by itself."""
         with contextlib.suppress(XenNotFound):
-            return any(holder.attached for holder in self.holders(self.get(ref)))
+            return any(holder.attached and not holder.control for holder in self.holders(self.get(ref)))
         return False
 
     def gone(self, ref: str) -> bool:

@@ -158,6 +158,7 @@ class _Upload:
         self._pool = pool
         self._deadline = deadline
         self._what = what
+        self._left = length
         self._task = pool.create_task("bootable.volumes: %s" % what)
         self._answer: t.Optional[_Answer] = None
         try:
@@ -172,6 +173,8 @@ class _Upload:
         :raises XenFailure: the task has failed meanwhile.
         """
         view = memoryview(data)
+        if self._left is not None:
+            self._left -= len(view)
         for offset in range(0, len(view), PIECE):
             self._deadline.check("XAPI to %s" % self._what)
             try:
@@ -184,6 +187,8 @@ class _Upload:
 
         :raises XenFailure: it could not.
         """
+        if self._left:  # the host would wait for the rest, for ever
+            raise BackendError("could not %s: it was announced with %d bytes more than it has" % (self._what, self._left))
         try:
             tasks.wait(self._pool, self._task, self._deadline, self._what)
         finally:
@@ -237,26 +242,17 @@ class _Upload:
                 self._pool.call("task.destroy", task)
 
 
-def put_vhd(pool: Pool, vdi: str, *, length: int, chunks: t.Iterable[Data], deadline: Deadline, what: str) -> None:
-    """Write a dynamic or differencing VHD into a disk: the sectors that it has, and no others.
+class VhdPut(_Upload):
+    """Writes a dynamic or differencing VHD into a disk: the sectors that it has, and no others.
 
     :param vdi: The disk's reference.
     :param length: Bytes of the VHD, exactly: the host looks for the footer at the end.
-    :param chunks: Its bytes, in order.
     :param what: For messages: ``write the disk web-1``.
-    :raises XenFailure: it could not be written, or only in part.
+    :raises XenFailure: as soon as the host is seen to fail; so do ``send`` and ``finish``.
     """
-    upload = _Upload(pool, vdi, {"format": "vhd"}, length, deadline, what)
-    try:
-        sent = 0
-        for chunk in chunks:
-            sent += len(chunk)
-            upload.send(chunk)
-        if sent != length:
-            raise BackendError("%s: the VHD has %d bytes, but %d were announced" % (what, sent, length))
-        upload.finish()
-    finally:
-        upload.abort()
+
+    def __init__(self, pool: Pool, vdi: str, *, length: int, deadline: Deadline, what: str) -> None:
+        super().__init__(pool, vdi, {"format": "vhd"}, length, deadline, what)
 
 
 class ChunkedPut:
@@ -271,14 +267,11 @@ class ChunkedPut:
         self._deadline = deadline
         self._what = what
         self._upload: t.Optional[_Upload] = None
-        self._position = 0
 
     def write(self, offset: int, data: Data) -> None:
-        """Bytes at an offset. Going back is possible, but ends one pass over the disk and begins another."""
+        """Bytes at an offset, in any order; of what overlaps, the last counts."""
         if not len(data):
             return  # a frame without bytes would end the transfer
-        if self._upload is not None and offset < self._position:
-            self.finish()
         if self._upload is None:
             self._upload = _Upload(self._pool, self._vdi, {"format": "raw", "chunked": "true"}, None, self._deadline, self._what)
         view = memoryview(data)
@@ -290,7 +283,6 @@ class ChunkedPut:
             else:
                 self._upload.send(head)
                 self._upload.send(piece)
-        self._position = offset + len(view)
 
     def finish(self) -> None:
         """Return when everything has been written; ``write`` may go on after that.
@@ -299,7 +291,7 @@ class ChunkedPut:
         """
         if self._upload is None:
             return
-        upload, self._upload, self._position = self._upload, None, 0
+        upload, self._upload = self._upload, None
         try:
             upload.send(_FRAME.pack(0, 0))
             upload.finish()

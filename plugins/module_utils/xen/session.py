@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import select
 import socket
 import ssl
@@ -23,6 +24,7 @@ import urllib.parse
 import xmlrpc.client
 
 from ansible.module_utils.basic import env_fallback
+from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, MissingPackage, VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
@@ -54,6 +56,22 @@ def xen_spec() -> t.Dict[str, t.Any]:
         "ca_path": {"type": "path"},
         "api_timeout": {"type": "int", "default": TIMEOUT},
     }
+
+
+def from_environment(params: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
+    """The options with those that are not given as the environment has them: for who does not get them from Ansible's own hands.
+
+    :raises InvalidInput: a variable makes no sense.
+    """
+    found = {name: value for name, value in params.items() if value is not None}
+    for name, option in xen_spec().items():
+        for variable in option.get("fallback", (None, ()))[1]:
+            if name not in found and variable in os.environ:
+                try:
+                    found[name] = boolean(os.environ[variable]) if option["type"] == "bool" else os.environ[variable]
+                except TypeError:
+                    raise InvalidInput("%s: '%s', from %s, is neither true nor false" % (name, os.environ[variable], variable)) from None
+    return found
 
 
 class Pool:

@@ -13,12 +13,13 @@ import yaml
 
 pytest.importorskip("cinderclient")
 
-from ansible_collections.bootable.volumes.plugins.doc_fragments import attributes, openstack, storage, storage_cinder, storage_file, waiting
+from ansible_collections.bootable.volumes.plugins.doc_fragments import attributes, openstack, storage, storage_cinder, storage_file, storage_xen, waiting
 from ansible_collections.bootable.volumes.plugins.module_utils.module import waiting_spec
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.driver import CinderDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import VolumeDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.registry import storage_option
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen.driver import XenDriver
 
 KEYS = ("type", "elements", "choices", "default")
 
@@ -33,7 +34,7 @@ def told(spec: t.Mapping[str, t.Mapping[str, t.Any]]) -> t.Dict[str, t.Dict[str,
     return {name: {key: option[key] for key in KEYS if key in option} for name, option in spec.items()}
 
 
-@pytest.mark.parametrize("driver, fragment", [(CinderDriver, storage_cinder), (FileDriver, storage_file)])
+@pytest.mark.parametrize("driver, fragment", [(CinderDriver, storage_cinder), (FileDriver, storage_file), (XenDriver, storage_xen)])
 def test_a_fragment_says_what_its_driver_takes(driver: t.Type[VolumeDriver], fragment: t.Any) -> None:
     assert told(options(fragment.ModuleDocFragment.DOCUMENTATION)) == told(driver.options)
 
