@@ -42,4 +42,12 @@ options:
       - It is never guessed from the content; content of another format is refused.
     type: str
     choices: [raw, qcow2, vhd, vhdx, vmdk, vdi]
+  image_container:
+    description:
+      - V(ovf) says that O(image_file) or O(image_url) is an archive (tar, compressed with gzip or not) of VHDs, as XenServer makes them and
+        Glance keeps them under this name, C(0.vhd) the newest, each based on the next. They are merged into one disk.
+      - V(bare) says that it is the disk image itself.
+      - By default the ending of the name tells, C(.tar), C(.tar.gz) and C(.tgz) being archives, whose O(image_format) is then V(vhd).
+    type: str
+    choices: [bare, ovf]
 """

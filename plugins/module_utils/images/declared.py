@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a user says of an image that no service describes: its format, its checksum."""
+"""What a user says of an image that no service describes: its format, its container, its checksum."""
 
 from __future__ import annotations
 
@@ -27,6 +27,11 @@ _BY_ENDING = {
     ".vdi": "vdi",
 }
 
+CONTAINERS = ("bare", "ovf")
+
+# Archives are told from bare images by these; what is in them is then VHDs.
+_ARCHIVES = (".tar", ".tar.gz", ".tgz")
+
 # Those that an image may be known by; MD5 and SHA-1 because Glance and many mirrors have nothing better.
 ALGORITHMS = ("sha512", "sha384", "sha256", "sha224", "sha1", "md5")
 
@@ -37,15 +42,26 @@ class DeclaredImage(ImageSource):
     :param where: A path or an address.
     :param checksum: As the user gave it, or None.
     :param declared_format: Else the ending of the name tells.
+    :param declared_container: Else the ending of the name tells.
     """
 
-    def __init__(self, where: str, *, checksum: t.Optional[str] = None, declared_format: t.Optional[str] = None) -> None:
+    def __init__(self, where: str, *, checksum: t.Optional[str] = None, declared_format: t.Optional[str] = None,
+                 declared_container: t.Optional[str] = None) -> None:
         self._where = where
         self._checksum = checksum
         self._declared_format = declared_format
+        self._declared_container = declared_container
 
     def describe(self) -> ImageDescription:
         return self._description
+
+    def _declared(self, name: str) -> t.Tuple[str, str]:
+        """Format and container; in an archive there are VHDs, unless something else is said.
+
+        :param name: The file's.
+        """
+        container = container_of(name, self._declared_container)
+        return (self._declared_format or "vhd") if container != "bare" else format_of(name, self._declared_format), container
 
     @functools.cached_property
     def _description(self) -> ImageDescription:
@@ -74,6 +90,15 @@ def format_of(name: str, declared: t.Optional[str], *, option: str = "image_form
             % (name, option, ", ".join(FORMATS))
         )
     return _BY_ENDING[ending]
+
+
+def container_of(name: str, declared: t.Optional[str]) -> str:
+    """The container that was declared, by the option or by the ending of the name: ``ovf`` is an archive of VHDs, as Glance calls it.
+
+    >>> container_of("/images/debian.tar.gz", None)
+    'ovf'
+    """
+    return declared or ("ovf" if name.lower().endswith(_ARCHIVES) else "bare")
 
 
 def split_checksum(text: str, *, option: str = "image_checksum") -> t.Tuple[str, str]:

@@ -59,6 +59,11 @@ _CONTAINERS: t.Mapping[str, str] = {
 }
 
 
+def is_archive(image: ImageDescription) -> bool:
+    """Whether an image is declared as an archive of VHDs."""
+    return _ADAPTERS.get((image.format, image.container)) is Adapter.VHD_ARCHIVE
+
+
 def adapter_for(image: ImageDescription) -> Adapter:
     """The adapter for an image, told by what it is declared as.
 

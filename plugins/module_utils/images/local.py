@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import MIB
-from ansible_collections.bootable.volumes.plugins.module_utils.images.declared import DeclaredImage, check_digest, format_of, split_checksum
+from ansible_collections.bootable.volumes.plugins.module_utils.images.declared import DeclaredImage, check_digest, split_checksum
 from ansible_collections.bootable.volumes.plugins.module_utils.images.headers import expected_size
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ByteStream, ImageDescription
 
@@ -22,7 +22,7 @@ class LocalImage(DeclaredImage):
     """An image file. Without a given checksum it is known by its SHA-256, for which it is read once."""
 
     def _describe(self) -> ImageDescription:
-        format = format_of(self._where, self._declared_format)
+        format, container = self._declared(self._where)
         algorithm, digest = split_checksum(self._checksum) if self._checksum else ("sha256", None)
         with self._open() as file:
             size = os.fstat(file.fileno()).st_size
@@ -31,8 +31,9 @@ class LocalImage(DeclaredImage):
                 name=self._where,
                 origin="file",
                 format=format,
+                container=container,
                 size=size,
-                virtual_size=expected_size(lambda offset, length: _pread(file, offset, length), format, size),
+                virtual_size=expected_size(lambda offset, length: _pread(file, offset, length), format, size) if container == "bare" else None,
                 checksums={algorithm: promised},
             )
 

@@ -28,6 +28,7 @@ def image_spec() -> t.Dict[str, t.Any]:
         "image_url": {"type": "str"},
         "image_checksum": {"type": "str"},
         "image_format": {"type": "str", "choices": ["raw", "qcow2", "vhd", "vhdx", "vmdk", "vdi"]},
+        "image_container": {"type": "str", "choices": ["bare", "ovf"]},
     }
 
 
@@ -40,12 +41,12 @@ def make_source(params: t.Mapping[str, t.Any], cloud: t.Callable[[], Cloud]) -> 
     given = [kind for kind in KINDS if params.get(kind)]
     if len(given) != 1:
         raise InvalidInput("one of %s is needed, and only one; found: %s" % (", ".join(KINDS), " and ".join(given) or "none"))
-    checksum, declared = params.get("image_checksum"), params.get("image_format")
+    declared = {"checksum": params.get("image_checksum"), "declared_format": params.get("image_format"), "declared_container": params.get("image_container")}
     if given == ["image"]:
-        for option in ("image_checksum", "image_format"):
+        for option in ("image_checksum", "image_format", "image_container"):
             if params.get(option):
                 raise InvalidInput("%s does not go with image: Glance says itself what it holds; leave it out" % option)
         return GlanceImage(cloud, params["image"])
     if given == ["image_file"]:
-        return LocalImage(params["image_file"], checksum=checksum, declared_format=declared)
-    return UrlImage(params["image_url"], checksum=checksum, declared_format=declared)
+        return LocalImage(params["image_file"], **declared)
+    return UrlImage(params["image_url"], **declared)

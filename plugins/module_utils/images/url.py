@@ -17,7 +17,7 @@ from ansible.module_utils.urls import open_url
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import KIB, MIB
-from ansible_collections.bootable.volumes.plugins.module_utils.images.declared import DeclaredImage, check_digest, format_of, split_checksum
+from ansible_collections.bootable.volumes.plugins.module_utils.images.declared import DeclaredImage, check_digest, split_checksum
 from ansible_collections.bootable.volumes.plugins.module_utils.images.headers import expected_size
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ByteStream, ImageDescription
 
@@ -42,7 +42,7 @@ class UrlImage(DeclaredImage):
     def _describe(self) -> ImageDescription:
         name = shown(_checked(self._where, "image_url"))
         file = os.path.basename(urllib.parse.unquote(urllib.parse.urlsplit(self._where).path))
-        format = format_of(file, self._declared_format)
+        format, container = self._declared(file)
         if not self._checksum:
             raise InvalidInput("image_checksum is needed with image_url: <algorithm>:<digest>, or <algorithm>:<address of a checksum file>")
         algorithm, rest = split_checksum(self._checksum)
@@ -52,8 +52,9 @@ class UrlImage(DeclaredImage):
             name=name,
             origin="url",
             format=format,
+            container=container,
             size=size,
-            virtual_size=expected_size(lambda offset, length: head[offset:offset + length], format, size or 0),
+            virtual_size=expected_size(lambda offset, length: head[offset:offset + length], format, size or 0) if container == "bare" else None,
             checksums={algorithm: check_digest(algorithm, digest)},
         )
 

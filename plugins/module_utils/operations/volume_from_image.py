@@ -58,6 +58,7 @@ class VolumeFromImage(Operation):
 
     def _wanted(self) -> Wanted:
         image = self._source.describe()
+        self._driver.check_image(image)
         least = self._driver.least_size(image)
         if self._size is None:
             return Wanted(image, least, size_given=False)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput, VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import GIB, round_up
+from ansible_collections.bootable.volumes.plugins.module_utils.images.dispatch import is_archive
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription, ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, READY, Record, record_of
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.imaging import Imaging, Streaming
@@ -231,6 +232,8 @@ class VolumeDriver(abc.ABC):
 
     def least_size(self, image: ImageDescription) -> int:
         """The smallest volume, in bytes, that can hold the image as far as its description tells."""
+        if is_archive(image):  # its own size tells nothing of the disk's, which is found out while it is read
+            return round_up(max(image.min_disk * GIB, image.virtual_size or 1), self.capabilities.granularity)
         content = image.size if image.format == "raw" else image.virtual_size
         return round_up(max(image.min_disk * GIB, content or image.size or 1), self.capabilities.granularity)
 
@@ -242,6 +245,12 @@ class VolumeDriver(abc.ABC):
         """Refuse, before anything is looked up, names that this storage cannot give.
 
         :raises InvalidInput: naming the first such name.
+        """
+
+    def check_image(self, image: ImageDescription) -> None:
+        """Refuse, before anything is looked up, an image that this storage cannot be filled with, by what it is declared as.
+
+        :raises InvalidInput: with what to do instead.
         """
 
     def check_room(self, requests: t.Sequence[Request], source: t.Optional[ImageSource]) -> None:

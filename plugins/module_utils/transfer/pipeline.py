@@ -16,10 +16,12 @@ from ansible_collections.bootable.volumes.plugins.module_utils.host.commands imp
 from ansible_collections.bootable.volumes.plugins.module_utils.host.files import extents
 from ansible_collections.bootable.volumes.plugins.module_utils.host.qemu_img import QemuImg
 from ansible_collections.bootable.volumes.plugins.module_utils.host.raw_file import RawFile
+from ansible_collections.bootable.volumes.plugins.module_utils.images.dispatch import is_archive
 from ansible_collections.bootable.volumes.plugins.module_utils.images.inspection import Inspection, check_file
-from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageSource
+from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription, ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.transfer.hashing import Verifier
 from ansible_collections.bootable.volumes.plugins.module_utils.transfer.reader import CHUNK, chunks
+from ansible_collections.bootable.volumes.plugins.module_utils.transfer.vhd_bodies import VhdBodies
 from ansible_collections.bootable.volumes.plugins.module_utils.transfer.writer import Sink, Target, Writer
 
 
@@ -27,7 +29,8 @@ def copy_image(source: ImageSource, targets: t.Sequence[t.Tuple[str, int, Sink]]
                runner: t.Optional[CommandRunner] = None) -> None:
     """Write an image into open volumes.
 
-    A raw image goes straight into them. Any other is kept in a nameless temporary file until qemu-img has made a raw one of it.
+    A raw image goes straight into them. Any other is kept in a nameless temporary file until qemu-img has made a raw one of it; an archive
+    of VHDs is merged in one.
 
     :param targets: (name, bytes, where to write) of each volume.
     :param fresh: The volumes are known to read as zeroes; else holes and the tail are written, too.
@@ -38,6 +41,11 @@ def copy_image(source: ImageSource, targets: t.Sequence[t.Tuple[str, int, Sink]]
     """
     image = source.describe()
     into = [Target(*target) for target in targets]
+    if is_archive(image):
+        with RawFile.nameless() as disk:
+            _expect_room(image, into, unpack(source, disk, job))
+            spread(disk, into, job, fresh=fresh)
+        return
     if image.format == "raw":
         receive(source, into, job, fresh=fresh)
         return
@@ -47,13 +55,31 @@ def copy_image(source: ImageSource, targets: t.Sequence[t.Tuple[str, int, Sink]]
     with RawFile.nameless() as disk:
         with RawFile.nameless() as stored:
             size = stage(source, stored, qemu, job)
-            for target in into:
-                if target.size is not None and size > target.size:
-                    raise InvalidInput("%s has %s, but the image %s needs %s; ask for a larger size" % (
-                        target.name, human(target.size), image.name, human(size)))
+            _expect_room(image, into, size)
             disk.resize(size)
             convert(stored.path, image.format, disk.path, "raw", image.name, size, qemu, job)
         spread(disk, into, job, fresh=fresh)
+
+
+def _expect_room(image: ImageDescription, targets: t.Sequence[Target], size: int) -> None:
+    for target in targets:
+        if target.size is not None and size > target.size:
+            raise InvalidInput("%s has %s, but the image %s needs %s; ask for a larger size" % (target.name, human(target.size), image.name, human(size)))
+
+
+def unpack(source: ImageSource, disk: RawFile, job: Job) -> int:
+    """Merge an archive of VHDs into a raw disk; no converter sees it.
+
+    :returns: Bytes of the disk.
+    :raises UnsafeImage, IntegrityError: as vhd_bodies.py tells.
+    """
+    size = 0
+    for layer in VhdBodies(source, job).layers():
+        size = max(size, layer.size)
+        for offset, data in layer.writes():
+            disk.write(offset, data)
+    disk.resize(size)
+    return size
 
 
 def receive(source: ImageSource, targets: t.Sequence[Target], job: Job, *, fresh: bool) -> int:

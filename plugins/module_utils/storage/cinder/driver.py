@@ -22,6 +22,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.job import J
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import GIB, in_gib
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Clock, Deadline
+from ansible_collections.bootable.volumes.plugins.module_utils.images.dispatch import is_archive
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription, ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import is_uuid
@@ -136,6 +137,12 @@ class CinderDriver(VolumeDriver):
         for name in names:
             if len(name) > 255 or name != name.strip():
                 raise InvalidInput("name: '%s' is no name for a Cinder volume: at most 255 characters, without spaces around them" % name)
+
+    def check_image(self, image: ImageDescription) -> None:
+        if is_archive(image):
+            raise InvalidInput(
+                "the image %s is an archive of VHDs (container_format %s), of which Cinder cannot make a volume; fill a volume of another storage with it, "
+                "or upload the disk alone, as a bare image" % (image.name, image.container))
 
     def check_room(self, requests: t.Sequence[Request], source: t.Optional[ImageSource]) -> None:
         try:

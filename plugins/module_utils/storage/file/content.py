@@ -18,6 +18,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.host import files
 from ansible_collections.bootable.volumes.plugins.module_utils.host.qemu_img import RESIZABLE, QemuImg
 from ansible_collections.bootable.volumes.plugins.module_utils.host.raw_file import RawFile
 from ansible_collections.bootable.volumes.plugins.module_utils.images import headers
+from ansible_collections.bootable.volumes.plugins.module_utils.images.dispatch import is_archive
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.transfer import pipeline
 from ansible_collections.bootable.volumes.plugins.module_utils.transfer.writer import Target
@@ -94,12 +95,16 @@ class Content:
         if image.format == shape.format == "raw":
             return self._stream(source, path, shape, job)
         with RawFile.nameless(os.path.dirname(path)) as stored:
-            size = pipeline.stage(source, stored, self._qemu, job)
-            if image.format == "raw":
+            format = image.format
+            if is_archive(image):
+                size, format = pipeline.unpack(source, stored, job), "raw"
+            else:
+                size = pipeline.stage(source, stored, self._qemu, job)
+            if format == "raw":
                 stored.resize(round_up(size, SECTOR))
             final = shape.fitted(size, image.name)
-            self._check_room(stored.path, image.format, shape, final, image.name, room())
-            self.convert(stored.path, image.format, path, Shape(shape.format, final, True, shape.preallocation), image.name, job)
+            self._check_room(stored.path, format, shape, final, image.name, room())
+            self.convert(stored.path, format, path, Shape(shape.format, final, True, shape.preallocation), image.name, job)
         return final
 
     def _stream(self, source: ImageSource, path: str, shape: Shape, job: Job) -> int:

@@ -21,7 +21,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
     BackendError, InUse, InvalidInput, NoRoom, TimedOut, VolumesError,
 )
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
-from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import GIB, MIB, human, round_up
+from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import MIB, human
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
 from ansible_collections.bootable.volumes.plugins.module_utils.images.dispatch import Adapter, adapter_for
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription, ImageSource
@@ -138,11 +138,6 @@ class XenDriver(VolumeDriver):
             details["strays"] = [stray.uuid for stray in strays]
         return Volume(vdi.name, vdi.uuid, vdi.size, state, status, self.sr.name, record, details)
 
-    def least_size(self, image: ImageDescription) -> int:
-        if adapter_for(image) is Adapter.VHD_ARCHIVE:  # its own size tells nothing of the disk's; what is found out later may make the volume grow
-            return round_up(max(image.min_disk * GIB, image.virtual_size or 1), UNIT)
-        return super().least_size(image)
-
     def holders(self, volume: Volume) -> t.List[str]:
         vdi = self.disks.by_uuid(volume.id)
         return [
@@ -155,6 +150,9 @@ class XenDriver(VolumeDriver):
         for name in names:
             if not 0 < len(name) <= 200 or name != name.strip() or not name.isprintable():
                 raise InvalidInput("name: '%s' is no name for a disk: at most 200 characters, none of them a control character, without spaces around them" % name)
+
+    def check_image(self, image: ImageDescription) -> None:
+        adapter_for(image)
 
     def check_room(self, requests: t.Sequence[Request], source: t.Optional[ImageSource]) -> None:
         for request in requests:

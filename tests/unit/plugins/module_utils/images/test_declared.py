@@ -28,6 +28,13 @@ def test_nothing_is_guessed(name: str) -> None:
         declared.format_of(name, None, option="import_format")
 
 
+@pytest.mark.parametrize("name, container", [("a.vhd", "bare"), ("a.tar", "ovf"), ("a.TGZ", "ovf"), ("a.vhd.tar.gz", "ovf"), ("a.gz", "bare"), ("tar", "bare")])
+def test_the_ending_tells_an_archive(name: str, container: str) -> None:
+    assert declared.container_of(name, None) == container
+    assert declared.container_of(name, "ovf") == "ovf"
+    assert declared.container_of(name, "bare") == "bare"
+
+
 def test_the_formats_are_those_of_qemu_img() -> None:
     assert declared.FORMATS == qemu_img.FORMATS
 
