@@ -9,10 +9,11 @@ In this order nothing is ever without an owner: whatever breaks off, the machine
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, VolumesError
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, TimedOut, VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.events import Event
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
@@ -50,10 +51,11 @@ class Maker:
     :param driver: For the SR in which the disks are to be.
     :param sr: Its uuid.
     :param template: The record of the template; asked for when a machine is made.
+    :param discard: Takes away a machine that will have no disk.
     """
 
     def __init__(self, *, registry: Registry, driver: VolumeDriver, sr: str, template: t.Callable[[], t.Mapping[str, t.Any]],
-                 source: ImageSource, wish: Wish, fan_out: str, job: Job) -> None:
+                 source: ImageSource, wish: Wish, fan_out: str, discard: t.Callable[[Machine], None], job: Job) -> None:
         self._registry = registry
         self._driver = driver
         self._sr = sr
@@ -61,6 +63,7 @@ class Maker:
         self._source = source
         self._wish = wish
         self._fan_out = fan_out
+        self._discard = discard
         self._job = job
 
     def disks(self, names: t.Sequence[str]) -> VolumeFromImage:
@@ -77,6 +80,10 @@ class Maker:
         outcome.troubles.update(dict(troubles))
         machines = dict(half_made, **dict(made))
         disks = self._fill(list(machines), outcome)
+        for name, machine in made:
+            if name in outcome.troubles and not isinstance(outcome.troubles[name], TimedOut):
+                with contextlib.suppress(VolumesError):  # the next run would find it
+                    self._discard(machine)
         ready = [name for name in machines if name in disks]
         finished, troubles = run_all(lambda name: self._finish(machines[name], disks[name]), ready, at_once=self._job.at_once)
         outcome.machines.update(dict(finished))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.core.events import Event
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
@@ -17,15 +18,11 @@ from ansible_collections.bootable.volumes.plugins.module_utils.operations.operat
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.troubles import raise_troubles
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_wishes import Found, root_name
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machines import THINGS, Registry, is_halted
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import VolumeDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machines import THINGS, Registry, Storage, exclusive, is_halted
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen import notes
 from ansible_collections.bootable.volumes.plugins.module_utils.xen import machine_records as records
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.disks import Vdi
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.machines import Machine, made_for
-
-# The mark of a disk that this collection filled.
-RECORD_KEY = "bootable:record"
-
 
 class Remover:
     """Takes machines away. The machine itself goes last: as long as a disk of it is left, a later run can tell whose it is.
@@ -72,25 +69,29 @@ class Remover:
         # A name is only ever given to a disk after the machine that it is for was made, when it was nobody's: as long as a
         # machine was never ready, a disk of the name that was not given to one yet is this machine's.
         whose = (machine.uuid,) if mark.vm else (machine.uuid, "")
-        found = self._registry.disks.named(root_name(machine.name), self._registry.disks.find_sr(mark.sr).ref)
-        return [vdi for vdi in found if RECORD_KEY in vdi.other_config and not vdi.is_snapshot and made_for(vdi) in whose]
+        try:
+            found = self._registry.disks.named(root_name(machine.name), self._registry.disks.find_sr(mark.sr).ref)
+        except NotFound:  # the repository is gone, and what was in it
+            return []
+        return [vdi for vdi in found if notes.is_volume(vdi) and notes.is_own(vdi) and notes.record_of(vdi) and made_for(vdi) in whose]
 
 
 class MachineRemoval(Operation):
     """``state: absent``.
 
-    :param driver: Where the machines' disks are, for its locks.
+    :param sr: As the task names it.
     """
 
-    def __init__(self, *, registry: Registry, driver: VolumeDriver, names: t.Sequence[str], force: bool, job: Job) -> None:
+    def __init__(self, *, registry: Registry, storage: Storage, names: t.Sequence[str], sr: t.Optional[str], force: bool, job: Job) -> None:
         self._registry = registry
-        self._driver = driver
+        self._storage = storage
+        self._sr = sr
         self._names = names
         self._job = job
         self._remover = Remover(registry, job, force=force)
 
     def exclusive(self) -> t.ContextManager[None]:
-        return self._driver.exclusive([root_name(name) for name in self._names], self._job)
+        return exclusive(self._registry, self._storage, self._names, self._sr, self._job)
 
     def plan(self) -> Plan:
         found = self._registry.look_all(self._names, self._job)

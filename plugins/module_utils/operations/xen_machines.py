@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.troubles import raise_troubles
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_wishes import Found, content_of, ours
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_wishes import Found, content_of, ours, root_name
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import VolumeDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.xen import machine_records as records
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.disks import Disks, Sr
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.machines import Disk, Machine, Machines
@@ -84,6 +87,25 @@ class Registry:
         sr = self.sr(disk.vdi.sr)
         return {"device": disk.device, "name": disk.vdi.name, "vdi": disk.vdi.uuid, "size": disk.vdi.size, "sr": sr.name, "sr_uuid": sr.uuid,
                 "bootable": disk.bootable}
+
+
+# Makes the driver for a storage repository: by name or uuid, None for the pool's default one.
+Storage = t.Callable[[t.Optional[str]], VolumeDriver]
+
+
+@contextlib.contextmanager
+def exclusive(registry: Registry, storage: Storage, names: t.Sequence[str], sr: t.Optional[str], job: Job) -> t.Iterator[None]:
+    """Keep other runs from machines of these names, wherever their disks are or will be.
+
+    :param sr: As the task names it.
+    """
+    marks = [machine.mark for name in names for machine in registry.machines.named(name) if machine.mark]
+    uuids = {registry.disks.find_sr(sr).uuid} | {mark.sr for mark in marks if mark.sr}
+    with contextlib.ExitStack() as locks:
+        for uuid in sorted(uuids):  # in one order by everybody, so that no two runs wait for each other
+            with contextlib.suppress(NotFound):  # a machine can outlive the repository of its disk
+                locks.enter_context(storage(uuid).exclusive([root_name(name) for name in names], job))
+        yield
 
 
 def root_of(disks: t.Sequence[Disk]) -> t.Optional[Disk]:

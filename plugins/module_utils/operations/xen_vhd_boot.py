@@ -26,8 +26,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_ma
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_making import Maker, Outcome, update
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_removal import Remover
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_wishes import Card, Found, Wish, root_name
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machines import THINGS, Registry
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import VolumeDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machines import THINGS, Registry, Storage, exclusive
 from ansible_collections.bootable.volumes.plugins.module_utils.xen import machine_records as records
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.machine_records import Hardware
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.machines import Machine
@@ -75,28 +74,30 @@ class Options:
 class XenVhdBoot(Operation):
     """``state: started``, ``present`` and ``stopped``.
 
-    :param driver: For the SR that the options name.
     :param source: The image; None where machines that are there are to be started, stopped or changed.
     """
 
-    def __init__(self, *, registry: Registry, driver: VolumeDriver, source: t.Optional[ImageSource],
+    def __init__(self, *, registry: Registry, storage: Storage, source: t.Optional[ImageSource],
                  options: Options, job: Job) -> None:
         self._registry = registry
-        self._driver = driver
+        self._storage = storage
+        self._driver = storage(options.sr)
         self._source = source
         self._options = options
         self._job = job
+        self._remover = Remover(registry, job, force=options.force)
         self._wish: t.Optional[Wish] = None
         self._template: t.Optional[t.Mapping[str, t.Any]] = None
 
     def exclusive(self) -> t.ContextManager[None]:
         self._options.check()
-        return self._driver.exclusive([root_name(name) for name in self._options.names], self._job)
+        return exclusive(self._registry, self._storage, self._options.names, self._options.sr, self._job)
 
     # --- planning ---
 
     def plan(self) -> Plan:
         self._options.check()
+        self._driver.check_names([root_name(name) for name in self._options.names])
         wish = self._wanted()
         found = self._registry.look_all(self._options.names, self._job)
         plan = Plan(tuple(self._steps(found, wish)))
@@ -162,7 +163,7 @@ class XenVhdBoot(Operation):
             raise InvalidInput("there is no image to make machines of; name one: image, image_file or image_url")
         sr = wish.sr or self._registry.disks.find_sr().uuid
         return Maker(registry=self._registry, driver=self._driver, sr=sr, template=self._template_record, source=self._source, wish=wish,
-                     fan_out=self._options.fan_out, job=self._job)
+                     fan_out=self._options.fan_out, discard=lambda machine: self._remover.remove(Found(machine)), job=self._job)
 
     def _template_record(self) -> t.Mapping[str, t.Any]:
         if self._template is None:
@@ -186,11 +187,10 @@ class XenVhdBoot(Operation):
 
     def _remove(self, plan: Plan, outcome: Outcome) -> None:
         """What is to be made anew goes first; so do doubles of what stays."""
-        remover = Remover(self._registry, self._job, force=self._options.force)
         steps = plan.having("replace")
         doubles = [Step("remove", step.subject, data=Found(doubles=step.data.doubles)) for step in plan.steps
                    if step.action != "replace" and isinstance(step.data, Found) and step.data.doubles]
-        dummy, troubles = run_all(lambda step: remover.remove(step.data), steps + doubles, at_once=self._job.at_once)
+        dummy, troubles = run_all(lambda step: self._remover.remove(step.data), steps + doubles, at_once=self._job.at_once)
         outcome.troubles.update({step.subject: error for step, error in troubles})
 
     def _make(self, plan: Plan, wish: Wish, outcome: Outcome) -> None:
