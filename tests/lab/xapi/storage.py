@@ -68,8 +68,8 @@ def thick(pool: Pool, sr: str) -> bool:
 
 
 def zeroed(pool: Pool, sr: str) -> bool:
-    """Whether what was never written reads as zeroes: not on LVM, for all the importer knows."""
-    return not thick(pool, sr)
+    """Whether XAPI takes it that what was never written reads as zeroes: not on LVM, unless that holds VHDs."""
+    return not thick(pool, sr) or pool.database.row("SR", sr)["sm_config"].get("use_vhd") == "true"
 
 
 def footprint(pool: Pool, ref: str) -> int:

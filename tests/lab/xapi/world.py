@@ -53,6 +53,7 @@ def build(pool: Pool) -> World:
     shared = sr(pool, "Shared storage", "nfs", hosts, size=200 * GIB, shared=True)
     lvm = sr(pool, "LVM storage", "lvmoiscsi", hosts, size=50 * GIB, shared=True)
     local = sr(pool, "Local storage", "ext", hosts[1:], size=100 * GIB, shared=False)
+    database.set("SR", lvm, sm_config={"allocation": "thick", "use_vhd": "true"})
     iso = sr(pool, "ISO library", "iso", hosts, size=10 * GIB, shared=True, content="iso")
     database.create(
         "pool", name_label="Simulated pool", name_description="", master=hosts[0], default_SR=shared, crash_dump_SR=shared,
