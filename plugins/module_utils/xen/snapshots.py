@@ -24,7 +24,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.xen.session impor
 # Seconds in which a snapshot shows up that was asked for, after the connection broke instead of an answer.
 _LATE = 5.0
 
-_NAME = re.compile(r"bootable\.volumes (?P<token>[0-9a-f]{32}) until (?P<until>\d+) by (?P<run>\S*)$")
+_NAME = re.compile(r"bootable\.volumes (?P<token>[0-9a-f]{32}) until (?P<until>\d+) by (?P<run>.*)$")
 
 
 @dataclass(frozen=True)
