@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import time
 import typing as t
@@ -25,8 +24,8 @@ from ansible_collections.bootable.volumes.plugins.module_utils.images.origin imp
 from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted import AUTO, ImageWish
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Image, Images
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import AVAILABLE, Volume
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import Record
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.imaging import Imaged, Imaging, Route
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen.notes import record_of
 from ansible_collections.bootable.volumes.plugins.module_utils.transfer import vhd_export
 from ansible_collections.bootable.volumes.plugins.module_utils.transfer.publishing import announcement, publish
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.disks import LARGEST, Disks, Vdi
@@ -36,9 +35,6 @@ from ansible_collections.bootable.volumes.plugins.module_utils.xen.session impor
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.snapshots import Snapshot, Snapshots, Tag
 
 FLAT, CHAIN = "flat", "chain"
-
-# Where a disk remembers the image that it was filled with.
-RECORD = "bootable:record"
 
 # When the disk of an image was as it is: images of one moment have the same.
 MOMENT = "xen_snapshot_time"
@@ -173,14 +169,6 @@ class MachineDisks:
     def exclusive(self, names: t.Sequence[str], job: Job) -> t.ContextManager[None]:
         """Nothing: it is the machine that is locked, as a whole."""
         return contextlib.nullcontext()
-
-
-def record_of(vdi: Vdi) -> t.Optional[Record]:
-    """What a disk was filled with, if this collection did that."""
-    try:
-        return Record.from_dict(json.loads(vdi.other_config.get(RECORD, "")))
-    except (ValueError, TypeError, AttributeError):
-        return None
 
 
 class SnapshotImaging(Imaging):

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, NotFound, VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import Plan, Step
-from ansible_collections.bootable.volumes.plugins.module_utils.host import liveness
 from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted import ImageWish
 from ansible_collections.bootable.volumes.plugins.module_utils.operations import xen_disk_images as disk_images
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.image_from_volume import Filled, ImageFromVolume
@@ -24,7 +23,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.operations.troubl
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_disk_images import CHAIN, How, MachineDisks, Moment
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machines import root_of
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import UNCHANGED
-from ansible_collections.bootable.volumes.plugins.module_utils.xen.claims import claimed
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen.locks import Locks
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.disks import Disks
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.machines import Disk, Machine, Machines
 
@@ -32,8 +31,8 @@ if t.TYPE_CHECKING:
     from ansible_collections.bootable.volumes.plugins.module_utils.openstack.session import Cloud
     from ansible_collections.bootable.volumes.plugins.module_utils.xen.session import Pool
 
-# In a machine's other_config while a run makes images of it.
-CLAIM = "bootable:snapshot"
+# What a run locks in a machine while it makes images of it.
+LOCK = "images of %s"
 
 # What stands for a device in the name of an image.
 DEVICE = "{device}"
@@ -97,8 +96,7 @@ class XenVhdSnapshot(Operation):
 
     def exclusive(self) -> t.ContextManager[None]:
         machine = self._find()
-        return claimed(self._pool, "VM", machine.ref, CLAIM, run=liveness.signature(), is_dead=liveness.is_dead, deadline=self._job.deadline,
-                       what="the machine %s" % machine.name)
+        return Locks(self._pool, machine.ref, "VM").held([LOCK % machine.name], self._job.deadline)
 
     # --- planning ---
 

@@ -33,7 +33,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity 
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen import notes
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen.filling import Target, VhdFilling
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen.handles import XenHandle
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen.locks import SrLocks
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen.locks import Locks
 from ansible_collections.bootable.volumes.plugins.module_utils.transfer import pipeline
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.disks import LARGEST, UNIT, Disks, Sr, Vdi
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.failures import XenFailure, XenNoRoom, XenNotFound
@@ -94,8 +94,8 @@ class XenDriver(VolumeDriver):
         return self.disks.find_sr(self._wanted_sr)
 
     @functools.cached_property
-    def _locks(self) -> SrLocks:
-        return SrLocks(self.pool, self.sr.ref)
+    def _locks(self) -> Locks:
+        return Locks(self.pool, self.sr.ref)
 
     # --- looking ---
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Locks by name, in the ``other_config`` of a storage repository: XAPI adds a key only if it is not there, and in one step.
+"""Locks by name, in the ``other_config`` of a storage repository or a machine: XAPI adds a key only if it is not there, and in one step.
 
 A lock says who has it and until when. One whose run has ended on this host is pushed aside at once, one of another host
 when its time is over. Pushing aside is done under a lock of its own: else two that do it together would remove each other's.
@@ -28,15 +28,17 @@ LOCK, PUSHING = "bootable:lock:", "bootable:unlock:"
 _PUSH = 30.0
 
 
-class SrLocks:
-    """Locks in one repository.
+class Locks:
+    """Locks in one object.
 
-    :param sr: Its reference.
+    :param ref: Its reference.
+    :param kind: Its class.
     """
 
-    def __init__(self, pool: Pool, sr: str) -> None:
+    def __init__(self, pool: Pool, ref: str, kind: str = "SR") -> None:
         self._pool = pool
-        self._sr = sr
+        self._ref = ref
+        self._kind = kind
 
     @contextlib.contextmanager
     def held(self, names: t.Iterable[str], deadline: Deadline) -> t.Iterator[None]:
@@ -58,7 +60,7 @@ class SrLocks:
 
     def holders(self) -> t.Dict[str, Claim]:
         """The names that live runs hold right now. Writes nothing."""
-        there = self._pool.read("SR.get_other_config", self._sr)
+        there = self._pool.read(self._kind + ".get_other_config", self._ref)
         claims = {key[len(LOCK):]: Claim.parse(value) for key, value in there.items() if key.startswith(LOCK)}
         return {name: claim for name, claim in claims.items() if not claim.over}
 
@@ -73,11 +75,12 @@ class SrLocks:
         there = self._look(key)
         if there is not None and Claim.parse(there).over:
             self._push_aside(key, there)
+            return self._add(key, claim) or None
         return None
 
     def _add(self, key: str, claim: str) -> bool:
         try:
-            self._pool.call("SR.add_to_other_config", self._sr, key, claim)
+            self._pool.call(self._kind + ".add_to_other_config", self._ref, key, claim)
         except XenFailure as error:
             if error.code != "MAP_DUPLICATE_KEY":
                 raise
@@ -88,7 +91,7 @@ class SrLocks:
         return True
 
     def _look(self, key: str) -> t.Optional[str]:
-        return t.cast(t.Optional[str], self._pool.read("SR.get_other_config", self._sr).get(key))
+        return t.cast(t.Optional[str], self._pool.read(self._kind + ".get_other_config", self._ref).get(key))
 
     def _push_aside(self, key: str, there: str) -> None:
         """Remove a lock of a run that has ended, if it still is that one."""
@@ -97,11 +100,11 @@ class SrLocks:
         if not self._add(guard, claim):
             left = self._look(guard)
             if left is not None and Claim.parse(left).over:
-                self._pool.call("SR.remove_from_other_config", self._sr, guard)
+                self._pool.call(self._kind + ".remove_from_other_config", self._ref, guard)
             return
         try:
             if self._look(key) == there:
-                self._pool.call("SR.remove_from_other_config", self._sr, key)
+                self._pool.call(self._kind + ".remove_from_other_config", self._ref, key)
         finally:
             self._release(guard, claim)
 
@@ -109,4 +112,4 @@ class SrLocks:
         """What cannot be released now will be pushed aside."""
         with contextlib.suppress(VolumesError):
             if self._look(key) == claim:
-                self._pool.call("SR.remove_from_other_config", self._sr, key)
+                self._pool.call(self._kind + ".remove_from_other_config", self._ref, key)
