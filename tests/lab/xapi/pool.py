@@ -9,7 +9,7 @@ from . import events, rpc, transfers, values, world  # events registers its mess
 from .classes import compute, power
 from .database import Database
 from .faults import Faults
-from .ports import DiskStore, GuestEvent, Guests, HostEnd
+from .ports import DiskStore, GuestEvent, Guests, HostEnd, XapiError
 from .sessions import Sessions, User
 from .tasks import Tasks
 
@@ -99,6 +99,11 @@ class Pool:
         """Lets an export in."""
         with self.lock:
             return transfers.start(self, host, session, vdi, writes=False, base=base, task=task)
+
+    def fail_task(self, task: str, error: XapiError) -> None:
+        """A transfer was refused, and the task (ref or uuid) that was to tell of it fails. Raises what a wrong name raises."""
+        with self.lock:
+            self.tasks.fail(self.database.either("task", task), error)
 
     def close(self) -> None:
         """Stops all guests."""

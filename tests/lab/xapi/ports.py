@@ -211,5 +211,8 @@ class Front(Protocol):
     def start_export(self, host: str, session: str, vdi: str, *, base: str | None = None, task: str | None = None) -> Transfer:
         """The same for an export."""
 
+    def fail_task(self, task: str, error: XapiError) -> None:
+        """A transfer was refused, and the task (ref or uuid) that was to tell of it fails."""
+
     def close(self) -> None:
         """Stops all guests."""

@@ -195,7 +195,8 @@ class Handler(BaseHTTPRequestHandler):
             run({**cookies, **query, **({"task_id": task} if task else {})}, session)
         except Refused as refused:
             if refused.failure and task:
-                self._fail_task(task, refused.failure)
+                with contextlib.suppress(XapiError):
+                    self.server.front.fail_task(task, refused.failure)
             self._refuse(refused.status, location=refused.location)
         except XapiError:
             self._refuse(500)

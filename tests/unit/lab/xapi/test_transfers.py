@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import http.client
+import io
 import json
 import pathlib
 import socket
@@ -108,6 +110,21 @@ def get(client: Client, vdi: str, **query: str) -> t.Tuple[int, t.Dict[str, str]
     return ask_for(client.sim, "GET", "/export_raw_vdi", session_id=client.session, task_id=client.task, vdi=vdi, **query)
 
 
+def begun(client: Client, vdi: str, *, length: t.Optional[int] = None, query: str = "") -> socket.socket:
+    """A connection on which an import was begun, and nothing of the body was sent."""
+    connection = socket.create_connection(tuple(client.sim.address.partition("://")[2].split(":")))  # type: ignore[arg-type]
+    connection.sendall(("PUT /import_raw_vdi?%ssession_id=%s&task_id=%s&vdi=%s HTTP/1.1\r\n%s\r\n" % (
+        query, client.session, client.task, vdi, "" if length is None else "Content-Length: %d\r\n" % length)).encode())
+    return connection
+
+
+def drain(connection: socket.socket) -> None:
+    """Until the other side is done."""
+    with contextlib.suppress(ConnectionError):
+        while connection.recv(65536):
+            pass
+
+
 def disk() -> bytes:
     return DATA + bytes(2 * vhd.BLOCK - len(DATA)) + DATA * (vhd.BLOCK // len(DATA))
 
@@ -138,15 +155,9 @@ def test_vhd_by_reference(client: Client) -> None:
 
 def test_the_200_comes_before_the_body(client: Client) -> None:
     dummy, uuid = client.vdi()
-    connection = http.client.HTTPConnection(client.sim.address.partition("://")[2])
-    connection.putrequest("PUT", "/import_raw_vdi?session_id=%s&vdi=%s&task_id=%s" % (client.session, uuid, client.task))
-    connection.putheader("Content-Length", str(SIZE))
-    connection.endheaders()
-    reply = connection.getresponse()
-    assert reply.status == 200
-    assert client.state()[0] == "pending"
-    connection.close()
-    reply.close()
+    with begun(client, uuid, length=SIZE) as connection:
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK\r\nConnection: close\r\n")
+        assert client.state()[0] == "pending"
 
 
 def test_a_chain_is_sent_base_first_into_one_vdi(client: Client) -> None:
@@ -180,14 +191,11 @@ def test_chunked(client: Client) -> None:
     struct.pack("<QI", 0, 1) + b"x",
 ])
 def test_bad_frames(client: Client, body: bytes) -> None:
-    sock_end = len(body)
     dummy, uuid = client.vdi()
-    with socket.create_connection(tuple(client.sim.address.partition("://")[2].split(":"))) as connection:  # type: ignore[arg-type]
-        connection.sendall(("PUT /import_raw_vdi?chunked=1&session_id=%s&task_id=%s&vdi=%s HTTP/1.1\r\n\r\n" % (
-            client.session, client.task, uuid)).encode() + body[:sock_end])
+    with begun(client, uuid, query="chunked=1&") as connection:
+        connection.sendall(body)
         connection.shutdown(socket.SHUT_WR)
-        while connection.recv(65536):
-            pass
+        drain(connection)
     assert client.state() == ("failure", IO_ERROR)
 
 
@@ -210,12 +218,10 @@ def test_raw_longer_than_the_vdi_fails_and_shorter_passes(client: Client) -> Non
 
 def test_a_body_that_ends_early(client: Client) -> None:
     dummy, uuid = client.vdi()
-    with socket.create_connection(tuple(client.sim.address.partition("://")[2].split(":"))) as connection:  # type: ignore[arg-type]
-        connection.sendall(("PUT /import_raw_vdi?session_id=%s&task_id=%s&vdi=%s HTTP/1.1\r\nContent-Length: 1000\r\n\r\nonly this" % (
-            client.session, client.task, uuid)).encode())
+    with begun(client, uuid, length=1000) as connection:
+        connection.sendall(b"only this")
         connection.shutdown(socket.SHUT_WR)
-        while connection.recv(65536):
-            pass
+        drain(connection)
     assert client.state() == ("failure", IO_ERROR)
 
 
@@ -363,7 +369,7 @@ def test_export_as_vhd_and_its_delta(client: Client) -> None:
         found[offset:offset + len(data)] = data
 
     for stream, kind in ((body, vhd.DYNAMIC), (delta, vhd.DIFFERENCING)):
-        footer, header = vhd.read_stream(vhd.Forward(__import__("io").BytesIO(stream).read), len(stream), write)
+        footer, header = vhd.read_stream(vhd.Forward(io.BytesIO(stream).read), len(stream), write)
         assert footer.kind == kind
     assert found == client.sim.disk_bytes(uuid)
     assert header.parent != vhd.parse_footer(body[:512]).uuid  # which is why it has to be relinked
@@ -405,16 +411,12 @@ def test_a_task_that_fails_after_all_was_sent(client: Client) -> None:
 
 def test_a_task_that_was_cancelled(client: Client) -> None:
     dummy, uuid = client.vdi()
-    connection = http.client.HTTPConnection(client.sim.address.partition("://")[2])
-    connection.putrequest("PUT", "/import_raw_vdi?session_id=%s&vdi=%s&task_id=%s" % (client.session, uuid, client.task))
-    connection.putheader("Content-Length", str(SIZE))
-    connection.endheaders()
-    reply = connection.getresponse()
-    client.call("task.cancel", client.task)
-    connection.send(disk()[:vhd.BLOCK])
-    reply.read()
+    with begun(client, uuid, length=SIZE) as connection:
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
+        client.call("task.cancel", client.task)
+        connection.sendall(disk()[:vhd.BLOCK])
+        drain(connection)
     assert client.state()[0] == "cancelled"
-    connection.close()
 
 
 # --- calls ---
@@ -452,7 +454,7 @@ def test_wishes_over_http(client: Client) -> None:
     put(client, uuid, disk())
     assert client.state() == ("failure", ["SR_FULL", "a", "b"])
     assert ask(url, {"do": "sha256", "vdi": uuid}) == hashlib.sha256(client.sim.disk_bytes(uuid)).hexdigest()
-    assert [call["method"] for call in ask(url, {"do": "writes"})] == ["VDI.create"]
+    assert [call["method"] for call in ask(url, {"do": "writes"})] == ["VDI.create", "PUT /import_raw_vdi"]
     with pytest.raises(ValueError, match="no such action"):
         ask(url, {"do": "nothing"})
 
