@@ -277,8 +277,14 @@ class XenSnapshotRemoval(Operation):
         return image_names(self._name, [disk_images.device_of(t.cast(str, number)) for number in numbers])
 
     def apply(self, plan: Plan) -> Result:
+        done = False
         for removal, each in self._plans:
-            removal.apply(each)
+            try:
+                removal.apply(each)
+            except VolumesError as error:
+                error.details["changed"] = done
+                raise
+            done = done or each.changed
         return self.preview(plan)
 
     def preview(self, plan: Plan) -> Result:
