@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
+from ansible_collections.bootable.volumes.plugins.module_utils.host import liveness
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen.driver import XenDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.session import Pool
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import HostRunner
@@ -69,3 +70,38 @@ def litter(xapi: Simulator) -> t.Dict[str, t.Any]:
             found[uuid] = record["name_label"]
         names.add(record["name_label"])
     return found
+
+
+class Killed(BaseException):
+    """The process is dead."""
+
+
+class MortalPool(Pool):
+    """A pool's client that dies once its n-th request that changes anything is carried out: it hears no answer, and says nothing more.
+
+    Dying at one that only looks is the same as dying at the one before it.
+
+    :ivar number: Which; 0 for never.
+    :ivar asked: What was asked for, in order.
+    """
+
+    number = 0
+
+    def __init__(self, *args: t.Any, **how: t.Any) -> None:
+        super().__init__(*args, **how)
+        self.asked: t.List[str] = []
+
+    def _ask(self, method: str, args: t.Tuple[t.Any, ...]) -> t.Mapping[str, t.Any]:
+        if self.number and len(self.asked) >= self.number:
+            raise Killed(method)
+        answer = super()._ask(method, args)
+        if ".get_" not in method and not method.startswith("session."):
+            self.asked.append(method)
+            if len(self.asked) == self.number:
+                raise Killed(method)
+        return answer
+
+
+def dead_signature() -> str:
+    """That of a process of this host that is no more, for ``liveness.signature``."""
+    return "/".join(liveness.signature().split("/")[:3] + ["1"])

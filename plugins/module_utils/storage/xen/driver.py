@@ -21,7 +21,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
     BackendError, InUse, InvalidInput, NoRoom, TimedOut, VolumesError,
 )
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
-from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import MIB, human
+from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import GIB, MIB, human, round_up
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
 from ansible_collections.bootable.volumes.plugins.module_utils.images.dispatch import Adapter, adapter_for
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription, ImageSource
@@ -150,6 +150,12 @@ class XenDriver(VolumeDriver):
         for name in names:
             if not 0 < len(name) <= 200 or name != name.strip() or not name.isprintable():
                 raise InvalidInput("name: '%s' is no name for a disk: at most 200 characters, none of them a control character, without spaces around them" % name)
+
+    def least_size(self, image: ImageDescription) -> int:
+        """Of a VHD more may be stored than its disk has; how large that is is found out while it is read, and the volume grows then."""
+        if image.format == "vhd" and image.virtual_size is None:
+            return round_up(max(image.min_disk * GIB, 1), UNIT)
+        return super().least_size(image)
 
     def check_image(self, image: ImageDescription) -> None:
         adapter_for(image)
