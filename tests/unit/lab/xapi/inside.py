@@ -105,6 +105,11 @@ class Inside:
             self.call(method, *params)
         return caught.value.description
 
+    def change(self, cls: str, ref: str, **fields: t.Any) -> None:
+        """What no call can change."""
+        with self.pool.lock:
+            self.pool.database.set(cls, ref, **fields)
+
     def ended(self, task: str) -> t.Dict[str, t.Any]:
         """The record of a task that has ended."""
         deadline = time.monotonic() + 30
