@@ -159,7 +159,8 @@ class Machine:
         tried = order(self.guest)
         if self.guest.firmware == "uefi" and "-bios" not in words:
             tried = []
-        for disk in sorted(self.guest.disks, key=lambda disk: disk.device):
+        # QEMU's firmware is strict about its list only if that is not empty: a machine that tries nothing gets no disk.
+        for disk in sorted(self.guest.disks if tried else (), key=lambda disk: disk.device):
             path = self._disks.attach(disk.vdi)
             self._attached.append(disk.vdi)
             words += self._disk(disk, path, tried.index(disk) if disk in tried else None)
