@@ -38,8 +38,8 @@ for _fields in MIRRORS.values():
 class Database:
     """All objects. Every method wants the pool's lock to be held; `changed` is notified of each change."""
 
-    def __init__(self, lock: threading.RLock) -> None:  # type: ignore[valid-type]
-        self.changed = threading.Condition(lock)  # type: ignore[arg-type]
+    def __init__(self, lock: threading.RLock) -> None:
+        self.changed = threading.Condition(lock)
         self.generation = 0
         self.created: dict[tuple[str, str], int] = {}
         self.modified: dict[tuple[str, str], int] = {}
@@ -83,7 +83,10 @@ class Database:
 
     def find(self, cls: str, **wanted: Any) -> list[str]:
         """The objects whose stored fields are as wanted."""
-        return [ref for ref, row in self._rows[cls].items() if all(row[name] == value for name, value in wanted.items())]
+        found = list(self._rows[cls])
+        for name, value in wanted.items():
+            found = [ref for ref in found if self._rows[cls][ref][name] == value]
+        return found
 
     def by_uuid(self, cls: str, uuid: str) -> str:
         """A reference. Raises UUID_INVALID."""

@@ -186,13 +186,14 @@ def parse_message(line: str) -> Message:
 def standard_message(cls: str, name: str) -> Message:
     """One of the messages that most classes have."""
     ref, uuid, label = Parameter("self", Type("ref", cls)), Parameter("uuid", Type("string")), Parameter("label", Type("string"))
-    parameters, result = {
+    messages: dict[str, tuple[tuple[Parameter, ...], Type]] = {
         "get_all": ((), Type("set", item=Type("ref", cls))),
         "get_all_records": ((), Type("map", key=Type("ref", cls), item=Type("record", cls))),
         "get_by_uuid": ((uuid,), Type("ref", cls)),
         "get_by_name_label": ((label,), Type("set", item=Type("ref", cls))),
         "get_record": ((ref,), Type("record", cls)),
-    }[name]
+    }
+    parameters, result = messages[name]
     return Message(name, parameters, result, "read-only", "standard")
 
 
@@ -202,7 +203,7 @@ def field_messages(cls: str, item: Field) -> list[Message]:
     found = [Message("get_" + item.name, (self,), item.type, "read-only", "getter", item.removed)]
     if item.qualifier != "RW":
         return found
-    changes = [("set_", (Parameter("value", item.type),))]
+    changes: list[tuple[str, tuple[Parameter, ...]]] = [("set_", (Parameter("value", item.type),))]
     if item.type.kind == "map":
         key, value = Parameter("key", item.type.key or Type("string")), Parameter("value", item.type.item or Type("string"))
         changes += [("add_to_", (key, value)), ("remove_from_", (key,))]

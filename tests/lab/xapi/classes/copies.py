@@ -82,7 +82,7 @@ def device_fields(cls: str, row: dict[str, Any]) -> dict[str, Any]:
 def clone(call: Call, ref: str, name: str) -> str:
     """A template's clone is a template."""
     power.assert_operation(call.pool, ref, "clone")
-    return duplicate(call, ref, name, lambda disk: vdi.layered(call.pool, disk, snapshot=False))
+    return duplicate(call, ref, name, lambda disk: vdi.make_clone(call.pool, disk))
 
 
 @handles("VM.copy")
@@ -91,6 +91,7 @@ def copy(call: Call, ref: str, name: str, sr: str) -> str:
     power.assert_operation(call.pool, ref, "copy")
 
     def disk(source: str) -> str:
+        storage.assert_attachable(call.pool, source, writes=False)
         return vdi.full_copy(call.pool, source, call.pool.database.row("VDI", source)["SR"] if sr == NULL else sr)
 
     return duplicate(call, ref, name, disk)
@@ -101,7 +102,7 @@ def snapshot(call: Call, ref: str, name: str, ignore_vdis: list[str] | None = No
     """Of a machine that may run."""
     power.assert_operation(call.pool, ref, "snapshot")
     return duplicate(
-        call, ref, name, lambda disk: vdi.layered(call.pool, disk, snapshot=True), skip=ignore_vdis, snapshot=True,
+        call, ref, name, lambda disk: vdi.make_snapshot(call.pool, disk), skip=ignore_vdis, snapshot=True,
     )
 
 

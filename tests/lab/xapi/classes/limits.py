@@ -13,7 +13,7 @@ def change(call: Call, ref: str, operation: str, **limits: int) -> None:
     """Sets some limits. Raises MEMORY_CONSTRAINT_VIOLATION unless all stay in order."""
     power.assert_operation(call.pool, ref, operation)
     vm = call.pool.database.row("VM", ref)
-    found = {name: limits.get(name, vm["memory_" + name]) for name in ORDER}
+    found = {name: limits[name] if name in limits else int(vm["memory_" + name]) for name in ORDER}
     if list(found.values()) != sorted(found.values()):
         raise XapiError("MEMORY_CONSTRAINT_VIOLATION", "Memory limits must satisfy: static_min <= dynamic_min <= dynamic_max <= static_max")
     call.pool.database.set("VM", ref, memory_target=found["dynamic_max"], **{"memory_" + name: value for name, value in found.items()})

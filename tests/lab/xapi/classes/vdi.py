@@ -81,6 +81,23 @@ def layered(pool: Pool, ref: str, *, snapshot: bool) -> str:
     return twin
 
 
+def make_clone(pool: Pool, ref: str) -> str:
+    """A twin of a VDI that nobody uses. Raises VDI_IN_USE, VDI_NOT_MANAGED."""
+    storage.assert_unused(pool, ref, "clone")
+    return layered(pool, ref, snapshot=False)
+
+
+def make_snapshot(pool: Pool, ref: str) -> str:
+    """A snapshot of a VDI that no transfer writes to. Raises VDI_IN_USE, VDI_NOT_MANAGED."""
+    if not pool.database.row("VDI", ref)["managed"]:
+        raise XapiError("VDI_NOT_MANAGED", ref)
+    for vbd in storage.users(pool, ref):
+        attached = pool.database.row("VBD", vbd)
+        if attached["mode"] == "RW" and pool.database.row("VM", attached["VM"])["is_control_domain"]:
+            raise XapiError("VDI_IN_USE", ref, "snapshot")
+    return layered(pool, ref, snapshot=True)
+
+
 def full_copy(pool: Pool, ref: str, sr: str) -> str:
     """A VDI with the same content that shares nothing. Raises VDI_COPY_FAILED when a thin SR is full."""
     row = pool.database.row("VDI", ref)
@@ -142,22 +159,13 @@ def resize_online(call: Call, ref: str, size: int) -> None:
 @handles("VDI.clone")
 def clone(call: Call, ref: str, driver_params: dict[str, str] | None = None) -> str:
     """A VDI that shares what was written until now. Not of one that is attached: snapshot it first."""
-    storage.assert_unused(call.pool, ref, "clone")
-    return layered(call.pool, ref, snapshot=False)
+    return make_clone(call.pool, ref)
 
 
 @handles("VDI.snapshot")
 def snapshot(call: Call, ref: str, driver_params: dict[str, str] | None = None) -> str:
     """A snapshot, also of a VDI that a machine writes to, but not of one that is being imported."""
-    pool = call.pool
-    row = pool.database.row("VDI", ref)
-    if not row["managed"]:
-        raise XapiError("VDI_NOT_MANAGED", ref)
-    for vbd in storage.users(pool, ref):
-        attached = pool.database.row("VBD", vbd)
-        if attached["mode"] == "RW" and pool.database.row("VM", attached["VM"])["is_control_domain"]:
-            raise XapiError("VDI_IN_USE", ref, "snapshot")
-    return layered(pool, ref, snapshot=True)
+    return make_snapshot(call.pool, ref)
 
 
 @handles("VDI.copy")

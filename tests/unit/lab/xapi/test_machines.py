@@ -518,6 +518,18 @@ def test_a_copy_that_fails_leaves_nothing(inside: Inside) -> None:
     assert [inside.call(cls + ".get_all") for cls in ("VM", "VDI", "VBD", "VM_metrics")] == before
 
 
+def test_a_disk_that_is_being_imported_is_left_alone(inside: Inside) -> None:
+    vm, vdi = inside.machine(), inside.disk()
+    inside.vbd(vm, vdi)
+    transfer = inside.pool.start_import(inside.pool.master, inside.session, vdi)
+    assert inside.failure("VM.clone", vm, "x") == ["VDI_IN_USE", vdi, "clone"]
+    assert inside.failure("VM.copy", vm, "x", NULL) == ["VDI_IN_USE", vdi, "attach"]
+    assert inside.failure("VM.snapshot", vm, "x") == ["VDI_IN_USE", vdi, "snapshot"]
+    assert inside.failure("VM.start", vm, False, False) == ["VDI_IN_USE", vdi, "attach"]
+    transfer.finish()
+    inside.call("VM.start", vm, False, False)
+
+
 def test_cds_are_shared(inside: Inside) -> None:
     vm = inside.machine()
     iso = next(ref for ref, row in inside.call("VDI.get_all_records").items() if row["is_tools_iso"])

@@ -385,6 +385,32 @@ def test_an_event_by_request(inside: Inside) -> None:
     assert inside.failure("event.inject", "vm", "OpaqueRef:1")[0] == "HANDLE_INVALID"
 
 
+# --- many at once ---
+
+
+def test_many_callers(inside: Inside) -> None:
+    """Nothing is lost or doubled, and who waits for events sees all of it."""
+    token = inside.call("event.from", ["vdi"], "", 0.0)["token"]
+
+    def work() -> None:
+        for number in range(10):
+            vdi = inside.disk()
+            inside.call("VDI.add_tags", vdi, "x")
+            if number % 2:
+                inside.call("VDI.destroy", vdi)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    left = [ref for ref, row in inside.call("VDI.get_all_records").items() if row["tags"] == ["x"]]
+    assert len(left) == 30
+    events = inside.call("event.from", ["vdi"], token, 0.0)["events"]
+    assert {event["ref"] for event in events if event["operation"] == "add"} == set(left)
+    assert sum(event["operation"] == "del" for event in events) == 30
+
+
 # --- faults ---
 
 
