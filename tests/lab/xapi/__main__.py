@@ -64,6 +64,7 @@ def main() -> None:
     ports = (options.port, options.port + 1) if options.port else (0, 0)
     simulator = Simulator(
         folder, tls=not options.plain, ports=ports, password=secrets.token_hex(12), guests=lambda disks: guests(disks, folder))
+    simulator.pool.faults.login_delay = 5.0  # what a wrong password costs with XAPI
     with simulator:
         announce(simulator)
         print(f"the pool answers at {' and '.join(simulator.addresses)}", flush=True)
