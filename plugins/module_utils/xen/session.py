@@ -21,6 +21,7 @@ import threading
 import traceback
 import typing as t
 import urllib.parse
+import xml.parsers.expat
 import xmlrpc.client
 
 from ansible.module_utils.basic import env_fallback
@@ -257,7 +258,7 @@ class Pool:
         except (OSError, http.client.HTTPException) as error:
             proxy.shut()
             raise unreachable(proxy.url, error) from None
-        except (xmlrpc.client.Error, ValueError, TypeError, KeyError, SyntaxError, OverflowError) as error:
+        except (xmlrpc.client.Error, xml.parsers.expat.ExpatError, ValueError, TypeError, KeyError, OverflowError) as error:
             proxy.shut()
             raise BackendError("%s: %s cannot be asked, or its answer makes no sense (%s); is it a XenServer or XCP-ng host?"
                                % (proxy.url, method, type(error).__name__)) from None
@@ -346,9 +347,10 @@ def url_of(hostname: str) -> str:
 
     :raises InvalidInput: it is no host, and no http or https address.
     """
-    text = hostname.strip().rstrip("/")
+    text = hostname.strip()
     if "://" not in text:
         text = "https://" + ("[%s]" % text if text.count(":") > 1 and "[" not in text else text)
+    text = text[:-1] if text.endswith("/") else text
     try:
         parts = urllib.parse.urlsplit(text)
         good = parts.scheme in ("http", "https") and parts.hostname and not parts.path and not parts.query and "@" not in parts.netloc

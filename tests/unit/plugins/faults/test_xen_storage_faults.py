@@ -196,7 +196,7 @@ def test_what_one_run_began_another_brings_to_its_end_whatever_its_image(xapi: S
 
 @pytest.mark.parametrize("fault, kind, words", [
     (ImportFault(after=1000), BackendError, "golden|the disk a"),
-    (ImportFault(after=100 * KIB), BackendError, "the disk a"),
+    (ImportFault(after=20 * KIB), BackendError, "the disk a"),
     (ImportFault(code="VDI_IO_ERROR", params=("Device I/O errors",)), XenFailure, "VDI_IO_ERROR.*Device I/O errors"),
     (ImportFault(code="SR_BACKEND_FAILURE_44", params=("", "There is insufficient space", "")), NoRoom, "sr"),
 ])
