@@ -10,6 +10,8 @@ import base64
 import binascii
 import contextlib
 import json
+import os
+import select
 import socket
 import ssl
 import struct
@@ -46,6 +48,14 @@ class Refused(Exception):
         self.status = status
         self.location = location
         self.failure = XapiError(code, *params) if code else None
+
+
+def say_goodbye(connection: socket.socket) -> None:
+    """TLS's own end of a stream: with it a client can tell an answer that was cut off from a whole one."""
+    if isinstance(connection, ssl.SSLSocket):
+        with contextlib.suppress(OSError, ValueError):
+            connection.setblocking(False)
+            connection.unwrap()
 
 
 class HostServer(ThreadingHTTPServer):
@@ -85,17 +95,14 @@ class HostServer(ThreadingHTTPServer):
         return request, client
 
     def shutdown_request(self, request: Any) -> None:
-        """TLS says that this is the end, so that an answer that was cut off can be told from a whole one."""
+        """The end of a connection, unless it was cut."""
         with self._lock:
             self._open.discard(request)
             cut = request in self._cut
             self._cut.discard(request)
         if cut:
             return request.close()
-        if isinstance(request, ssl.SSLSocket):
-            with contextlib.suppress(OSError, ValueError):
-                request.setblocking(False)
-                request.unwrap()
+        say_goodbye(request)
         super().shutdown_request(request)
 
     def cut(self, request: socket.socket) -> None:
@@ -132,7 +139,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def handle(self) -> None:
         """A client that goes away, or knows nothing of our certificate, is its own trouble."""
-        with contextlib.suppress(ConnectionError, ssl.SSLError, BrokenPipeError):
+        with contextlib.suppress(OSError):
             super().handle()
 
     def do_GET(self) -> None:
@@ -192,19 +199,18 @@ class Handler(BaseHTTPRequestHandler):
         session, own = "", False
         try:
             session, own = self._session(query, cookies)
-            run({**cookies, **query, **({"task_id": task} if task else {})}, session)
+            return run({**cookies, **query, **({"task_id": task} if task else {})}, session)
         except Refused as refused:
-            if refused.failure and task:
-                with contextlib.suppress(XapiError):
-                    self.server.front.fail_task(task, refused.failure)
-            self._refuse(refused.status, location=refused.location)
+            no = refused
         except XapiError:
-            self._refuse(500)
-        else:
-            return
-        if own and session:  # a transfer that was let in ends the session itself
-            with contextlib.suppress(XapiError):
+            no = Refused(500)
+        with contextlib.suppress(XapiError):  # whatever is to be done comes before the answer
+            if own:  # a transfer that was let in ends the session itself
                 self.server.front.call(self.server.host, session, "session.logout", [])
+        with contextlib.suppress(XapiError):
+            if no.failure and task:
+                self.server.front.fail_task(task, no.failure)
+        self._refuse(no.status, location=no.location)
 
     def _session(self, query: dict[str, str], cookies: dict[str, str]) -> tuple[str, bool]:
         """(reference, whether it was made for this request): by session_id, which comes first, or by name and password."""
@@ -292,6 +298,9 @@ class Handler(BaseHTTPRequestHandler):
             transfer.fail(error.code, *error.params)
         except OSError:
             transfer.fail("VDI_IO_ERROR", "Device I/O errors")
+        except Exception as error:
+            transfer.fail("INTERNAL_ERROR", repr(error))
+            raise
         else:
             with contextlib.suppress(XapiError):
                 return transfer.finish()
@@ -324,11 +333,10 @@ class Handler(BaseHTTPRequestHandler):
         """Closing while the client sends would throw away the answer that it has not read yet."""
         with contextlib.suppress(OSError, ValueError):
             self.wfile.flush()
-            if not isinstance(self.connection, ssl.SSLSocket):
-                self.connection.shutdown(socket.SHUT_WR)
-            self.connection.settimeout(LINGER)
+            say_goodbye(self.connection)
+            self.connection.shutdown(socket.SHUT_WR)
             for _ in range(64):
-                if not self.rfile.read1(65536):
+                if not select.select([self.connection.fileno()], [], [], LINGER)[0] or not os.read(self.connection.fileno(), 65536):
                     break
 
     def _reset(self) -> None:

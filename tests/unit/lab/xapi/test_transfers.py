@@ -478,5 +478,8 @@ def test_tls(tmp_path: pathlib.Path) -> None:
         connection = http.client.HTTPSConnection(where, context=ssl.create_default_context(cafile=str(sim.ca_file)))
         connection.request("GET", path.replace("import", "export"))
         assert connection.getresponse().read() == disk()
+        connection = http.client.HTTPSConnection(where, context=ssl.create_default_context(cafile=str(sim.ca_file)))
+        connection.request("PUT", path + "&format=vhd", disk()[:4096])
+        assert b"HTTP/1.1 500" in connection.getresponse().read()
         with pytest.raises(ssl.SSLCertVerificationError):
             http.client.HTTPSConnection(where, context=ssl.create_default_context()).request("GET", "/")
