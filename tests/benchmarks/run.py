@@ -15,6 +15,7 @@ from typing import Callable
 
 import yaml
 from measuring import PeakMemory, Side, compare, run
+from pools import imports
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -43,10 +44,12 @@ class Bench:
         """One task of ours."""
         self._watched("volume_from_image", "ours.yml", dict(options, cloud=CLOUD))
 
-    def _watched(self, module: str, playbook: str, options: dict[str, object]) -> None:
+    def _watched(self, module: str, playbook: str, options: dict[str, object]) -> int:
+        """Run a playbook; the most memory that the module took, in bytes."""
         with PeakMemory(module) as memory:
             self._play(BIN, playbook, options)
         self.peak = max(self.peak, memory.bytes)
+        return memory.bytes
 
     def peer(self, **options: object) -> None:
         """The peer's loop."""
@@ -284,9 +287,18 @@ class Bench:
         return good
 
 
+    # --- XenServer ---
+
+    def pool(self) -> bool:
+        """(h) One GiB in a chain of three VHDs into a storage repository."""
+        good = imports(self.work, self._watched, self.rounds)
+        self._empty()
+        return good
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("cases", nargs="*", help="a, b, c, d, e, f, g; all by default")
+    parser.add_argument("cases", nargs="*", help="a, b, c, d, e, f, g, h; all by default")
     parser.add_argument("--work", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--peers", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--volumes", type=int, default=20, help="in (a) and (b)")
@@ -294,7 +306,7 @@ def main() -> int:
     options = parser.parse_args()
     bench = Bench(options.work, options.peers, options.volumes, options.rounds)
     cases = {"a": bench.rerun, "b": bench.create, "c": bench.download, "d": bench.fan_out, "e": bench.settings, "f": bench.copies,
-             "g": bench.images}
+             "g": bench.images, "h": bench.pool}
     unknown = set(options.cases) - set(cases)
     if unknown:
         parser.error("no such case: %s" % ", ".join(sorted(unknown)))
