@@ -222,7 +222,10 @@ def steps_for(name: str, found: Found, wish: Wish, state: str, on_drift: str) ->
         return [Step("replace", name, _reason(drift), before, after, found)]
     if drift and on_drift != IGNORE:
         raise Drift(_explain(machine, drift), drift={name: [{"what": each.what, "found": each.found, "wanted": each.wanted} for each in drift]})
-    return _small_steps(name, found, updates, state) or [
+    steps = _small_steps(name, found, updates, state)
+    if found.doubles and not steps:
+        return [Step("tidy", name, "the request to make it was carried out more than once", {"machines": 1 + len(found.doubles)}, {"machines": 1}, found)]
+    return steps or [
         Step("keep", name, "drift ignored: " + _reason(drift) if drift else "it is what was asked for", data=found)]
 
 

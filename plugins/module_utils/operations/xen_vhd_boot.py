@@ -33,7 +33,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.xen.machines impo
 
 DEFAULT_TEMPLATE = "Other install media"
 
-_HOW = {"create": "created", "replace": "replaced", "adopt": "adopted", "update": "updated", "start": "started", "stop": "stopped"}
+_HOW = {"keep": "unchanged", "tidy": "updated", "create": "created", "replace": "replaced", "adopt": "adopted", "update": "updated", "start": "started", "stop": "stopped"}
 
 
 @dataclass(frozen=True)
@@ -174,8 +174,9 @@ class XenVhdBoot(Operation):
 
     def apply(self, plan: Plan) -> Result:
         wish, outcome = self._wanted(), Outcome()
-        for step in plan.having("keep"):
+        for step in plan.having("keep") + plan.having("tidy"):
             outcome.machines[step.subject] = step.data.machine
+            outcome.how[step.subject] = _HOW[step.action]
         self._remove(plan, outcome)
         self._make(plan, wish, outcome)
         self._each(plan, "stop", outcome, lambda machine: self._registry.machines.stop(machine, self._job.deadline, force=self._options.force))

@@ -417,3 +417,16 @@ def test_a_snapshot_that_stays_is_told_of_and_goes_with_the_next_run(web: Web, c
     monkeypatch.setattr(liveness, "is_dead", lambda run: True)
     result = run(web, cloud)
     assert result["actions"] == ["sweep", "keep"] and web.left() == []
+
+
+def test_a_run_waits_for_another(web: Web, cloud: FakeCloud) -> None:
+    seen: t.List[str] = []
+
+    def interrupt(request: Request) -> None:
+        if request.method == "PUT" and not seen:
+            seen.append(request.path)
+            with pytest.raises(TimedOut, match="another run to let go of images of web"):
+                run(web, FakeCloud(), seconds=5)
+
+    cloud.glance.interrupt = interrupt
+    assert run(web, cloud)["actions"] == ["create"] and seen and web.left() == []
