@@ -105,3 +105,14 @@ class MortalPool(Pool):
 def dead_signature() -> str:
     """That of a process of this host that is no more, for ``liveness.signature``."""
     return "/".join(liveness.signature().split("/")[:3] + ["1"])
+
+
+def attach(xapi: Simulator, uuid: str, name: str) -> str:
+    """A machine that has a disk, halted; its reference."""
+    template, = xapi.call("VM.get_by_name_label", "Other install media")
+    machine = t.cast(str, xapi.call("VM.clone", template, name))
+    xapi.call("VM.provision", machine)
+    xapi.call("VBD.create", {
+        "VM": machine, "VDI": xapi.call("VDI.get_by_uuid", uuid), "userdevice": "0", "bootable": True, "mode": "RW", "type": "Disk", "empty": False,
+        "other_config": {}, "qos_algorithm_type": "", "qos_algorithm_params": {}})
+    return machine
