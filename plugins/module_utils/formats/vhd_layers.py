@@ -133,14 +133,14 @@ class Layer:
     :ivar size: Bytes of the disk, as this layer has it.
     """
 
-    def __init__(self, source: Source, newer: Coverage, done: t.Callable[[Coverage], None]) -> None:
+    def __init__(self, position: int, source: Source, newer: Coverage, done: t.Callable[[Coverage], None]) -> None:
         self._source = source
         self._newer = newer
         self._done = done
         self._sectors = source.block_size // SECTOR
         self.size = source.size
         self.order = [number for number in source.order if self._inside(number) & ~self._above(number)]
-        parent = Parent(source.parent, source.header.parent_name or "parent.vhd") if source.header and source.parent else None
+        parent = Parent(source.parent, "%d.vhd" % (position + 1)) if source.parent else None  # whatever name it brought is nobody's business
         self._layout = Layout(self.size, self.order, source.block_size, parent, source.footer.identity)
         self.length = self._layout.length
 
@@ -205,7 +205,7 @@ class Layers:
         for first, (dummy, coverage) in self._whole.items():
             if first < position:
                 newer.add(coverage)
-        return Layer(source, newer, lambda own: self._remember(position, own))
+        return Layer(position, source, newer, lambda own: self._remember(position, own))
 
     def finish(self) -> None:
         """That nothing is missing.

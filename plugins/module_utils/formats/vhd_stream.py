@@ -52,30 +52,41 @@ class Block:
 
 
 class Layer(t.Protocol):
-    """One VHD's own sectors, whichever way it is read."""
+    """One VHD's own sectors, whichever way it is read: a VhdStream, or a VhdFile."""
 
     @property
-    def footer(self) -> Footer: ...
+    def footer(self) -> Footer:
+        """What it says of itself."""
 
     @property
-    def header(self) -> t.Optional[DynamicHeader]: ...
+    def header(self) -> t.Optional[DynamicHeader]:
+        """What it says of its blocks; None for a fixed disk."""
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """Bytes of the disk."""
 
     @property
-    def block_size(self) -> int: ...
+    def block_size(self) -> int:
+        """Bytes of a block's data."""
 
     @property
-    def parent(self) -> t.Optional[uuid.UUID]: ...
+    def parent(self) -> t.Optional[uuid.UUID]:
+        """The identity of the disk that it differs from, if it does."""
 
     @property
-    def hidden(self) -> bool: ...
+    def hidden(self) -> bool:
+        """Whether it is marked as one that others are based on."""
 
     @property
-    def order(self) -> t.Sequence[int]: ...
+    def order(self) -> t.Sequence[int]:
+        """The numbers of the blocks that it holds, in the order in which they stand."""
 
-    def blocks(self) -> t.Iterator[Block]: ...
+    def blocks(self) -> t.Iterator[Block]:
+        """Those blocks. Once only, if it is a stream.
+
+        :raises UnsafeImage: it turns out to be damaged or truncated.
+        """
 
 
 class VhdStream:

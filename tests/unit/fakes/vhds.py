@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import random
+import re
 import tarfile
 import typing as t
 import uuid
@@ -94,14 +95,17 @@ def archive(files: t.Sequence[bytes], *, gz: bool = False, order: t.Optional[t.S
     return gzip.compress(packed.getvalue(), 1) if gz else packed.getvalue()
 
 
-def scattered(seed: int, size: int, count: int, longest: int = 64) -> Writes:
-    """``count`` stretches of up to ``longest`` sectors, anywhere on a disk; and a whole block of 2 MiB where there is one."""
+def scattered(seed: int, size: int, count: int, longest: int = 64, unit: int = 1) -> Writes:
+    """``count`` stretches of up to ``longest`` sectors, anywhere on a disk; and sometimes a whole block of 2 MiB.
+
+    :param unit: Sectors that are always written together, as a guest does whose file system has clusters.
+    """
     dice = random.Random(seed)
     content = bytearray()
     taken = bytearray(size // SECTOR)
     for dummy in range(count):
-        first = dice.randrange(size // SECTOR)
-        length = min(dice.randint(1, longest), size // SECTOR - first)
+        first = dice.randrange(size // SECTOR) // unit * unit
+        length = min(-(-dice.randint(1, longest) // unit) * unit, size // SECTOR - first)
         taken[first:first + length] = bytes([1]) * length
     if size >= 2 * BLOCK_SIZE and dice.random() < 0.5:
         first = dice.randrange(size // BLOCK_SIZE) * (BLOCK_SIZE // SECTOR)
@@ -149,11 +153,11 @@ def imported(content: bytearray, body: bytes) -> None:
     for sector, index in places:
         assert sector * 512 >= free
         free = sector * 512 + bits + block
-        mask = number(sector * 512, sectors // 8)
-        for first in range(sectors):
-            if mask >> (sectors - 1 - first) & 1:
-                to, source = index * block + first * 512, sector * 512 + bits + first * 512
-                if to + 512 > len(content):
-                    raise OSError("VDI_IO_ERROR: Device I/O errors")
-                content[to:to + 512] = body[source:source + 512]
+        mask = bin(number(sector * 512, sectors // 8))[2:].rjust(sectors, "0")
+        for run in re.finditer("1+", mask):
+            begin, length = run.start() * 512, (run.end() - run.start()) * 512
+            if index * block + begin + length > len(content):
+                raise OSError("VDI_IO_ERROR: Device I/O errors")
+            source = sector * 512 + bits + begin
+            content[index * block + begin:index * block + begin + length] = body[source:source + length]
     assert free <= len(body) - 512
