@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import functools
 import json
 import os
 import select
@@ -153,21 +154,21 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """A call, or a wish of a test."""
         path = urllib.parse.urlsplit(self.path).path
-        front = self.server.front
-        answer: Callable[[bytes], tuple[bytes, str]]
+        front, host = self.server.front, self.server.host
+        answer: Callable[[bytes], bytes]
         if path in ("/", "/RPC2"):
-            answer = lambda body: (front.xmlrpc(self.server.host, body), "text/xml")
+            answer, kind = functools.partial(front.xmlrpc, host), "text/xml"
         elif path == "/jsonrpc":
-            answer = lambda body: (front.jsonrpc(self.server.host, body), "application/json")
+            answer, kind = functools.partial(front.jsonrpc, host), "application/json"
         elif path == "/simulator":
-            answer = lambda body: (self._wish(body), "application/json")
+            answer, kind = self._wish, "application/json"
         else:
             return self._refuse(403)
         length = self.headers.get("Content-Length")
         if length is None or not length.isdigit() or int(length) > REQUEST_LIMIT:
             return self._refuse(500)
         try:
-            body, kind = answer(self.rfile.read(int(length)))
+            body = answer(self.rfile.read(int(length)))
         except Reset:
             return self._reset()
         except ValueError:
@@ -227,7 +228,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(401) from error
 
     def _basic(self) -> tuple[str, str]:
-        kind, _, given = self.headers.get("Authorization", "").partition(" ")
+        kind, dummy, given = self.headers.get("Authorization", "").partition(" ")
         if not kind:
             raise Refused(401)
         try:
@@ -241,7 +242,7 @@ class Handler(BaseHTTPRequestHandler):
     def _cookies(self) -> dict[str, str]:
         text = self.headers.get("Cookie", "")
         pairs = (pair.strip().partition("=") for pair in text.split(";" if ";" in text else "&"))
-        return {urllib.parse.unquote(name): urllib.parse.unquote(value) for name, _, value in pairs if name}
+        return {urllib.parse.unquote(name): urllib.parse.unquote(value) for name, dummy, value in pairs if name}
 
     def _here(self, wanted: dict[str, str]) -> None:
         """Raises Refused when another host has the disk; XapiError when there is none."""
@@ -335,7 +336,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             say_goodbye(self.connection)
             self.connection.shutdown(socket.SHUT_WR)
-            for _ in range(64):
+            for dummy in range(64):
                 if not select.select([self.connection.fileno()], [], [], LINGER)[0] or not os.read(self.connection.fileno(), 65536):
                     break
 

@@ -58,7 +58,8 @@ def checksum(data: bytes, field: int) -> int:
 
 def parse_footer(data: bytes) -> Footer:
     """Of 512 bytes. The kind may be a fixed disk's, too."""
-    (cookie, _, version, data_offset, timestamp, creator, _, _, _, current_size, _, _, _, kind, found, uuid, _) = FOOTER.unpack(data)
+    cookie, dummy, version, data_offset, timestamp, creator, *dummy, current_size, dummy, dummy, dummy, kind, found, uuid, dummy = (
+        FOOTER.unpack(data))
     if cookie != b"conectix":
         raise Malformed(f"a footer begins with conectix, not {cookie!r}")
     if version != VERSION:
@@ -72,7 +73,7 @@ def parse_footer(data: bytes) -> Footer:
 
 def parse_header(data: bytes) -> Header:
     """Of 1024 bytes."""
-    cookie, data_offset, table_offset, version, entries, block_size, found, parent, _, name = HEADER.unpack(data[:576])
+    cookie, data_offset, table_offset, version, entries, block_size, found, parent, dummy, name = HEADER.unpack(data[:576])
     if cookie != b"cxsparse":
         raise Malformed(f"a header begins with cxsparse, not {cookie!r}")
     if data_offset != NOWHERE:
@@ -83,7 +84,7 @@ def parse_header(data: bytes) -> Header:
         raise Malformed(f"blocks of {block_size} bytes")
     locators = []
     for number in range(8):
-        code, _, length, _, offset = LOCATOR.unpack_from(data, 576 + number * LOCATOR.size)
+        code, dummy, length, dummy, offset = LOCATOR.unpack_from(data, 576 + number * LOCATOR.size)
         if code not in PLATFORMS:
             raise Malformed(f"platform code {code:#x}")
         locators.append((code, offset, length))
