@@ -48,7 +48,7 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 class Member:
     """A VHD in an archive.
 
-    :ivar position: 0 is the newest; each is based on the next.
+    :ivar position: The lowest is the newest; each is based on the next one that there is.
     :ivar size: Bytes of the file.
     :ivar read: Its bytes, as ``forward.Read``; until the next member is asked for.
     """

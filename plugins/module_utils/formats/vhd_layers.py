@@ -194,13 +194,13 @@ class Layers:
     def begin(self, position: int, source: Source) -> Layer:
         """The next layer.
 
-        :param position: 0 is the newest; each is based on the next.
+        :param position: 0 is the newest; each is based on the next one that there is.
         :raises UnsafeImage: it does not fit to the others.
         """
         if position in self._links or not 0 <= position < MOST_LAYERS:
             raise UnsafeImage("its layer %d comes twice, or is one too many; at most %d are served" % (position, MOST_LAYERS))
         self._links[position] = _Link(source.footer.identity, source.parent, source.hidden, source.size)
-        self._check(self._count)
+        self._check(self._links, self._count)
         newer = Coverage()
         for first, (dummy, coverage) in self._whole.items():
             if first < position:
@@ -212,7 +212,8 @@ class Layers:
 
         :raises UnsafeImage: a layer is, or one is not whole.
         """
-        self._check(len(self._links))
+        in_order = [self._links[position] for position in sorted(self._links)]  # the names of old have gaps between them
+        self._check(dict(enumerate(in_order)), len(in_order))
         if not self._links or sum(last - first + 1 for first, (last, dummy) in self._whole.items()) != len(self._links):
             raise UnsafeImage("not all of its layers have arrived")
 
@@ -233,10 +234,11 @@ class Layers:
                 first, last = min(first, begin), max(last, end)
         self._whole[first] = (last, own)
 
-    def _check(self, count: t.Optional[int]) -> None:
+    @staticmethod
+    def _check(links: t.Mapping[int, _Link], count: t.Optional[int]) -> None:
         """What is known so far must fit."""
-        check_links({position: (link.identity, link.parent) for position, link in self._links.items()}, count)
-        if 0 in self._links and self._links[0].hidden:
+        check_links({position: (link.identity, link.parent) for position, link in links.items()}, count)
+        if 0 in links and links[0].hidden:
             raise UnsafeImage("its newest layer is hidden: it is the base of others, and not to be used alone")
 
 
