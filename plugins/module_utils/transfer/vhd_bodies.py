@@ -21,6 +21,40 @@ from ansible_collections.bootable.volumes.plugins.module_utils.transfer.hashing 
 from ansible_collections.bootable.volumes.plugins.module_utils.transfer.reader import CHUNK, chunks
 
 
+class Body:
+    """A layer to be written; what is wrong with it is told of the image.
+
+    :ivar size: Bytes of the disk, as this layer has it.
+    :ivar length: Bytes of the VHD that ``chunks`` are, exactly.
+    :ivar empty: Whether it brings nothing.
+    """
+
+    def __init__(self, layer: Layer, image: str) -> None:
+        self._layer = layer
+        self._image = image
+        self.size = layer.size
+        self.length = layer.length
+        self.empty = not layer.order
+
+    def chunks(self) -> t.Iterator[bytes]:
+        """A VHD."""
+        with _refusing(self._image):
+            yield from self._layer.chunks()
+
+    def writes(self) -> t.Iterator[t.Tuple[int, memoryview]]:
+        """In place of ``chunks``: (offset on the disk, bytes) of each stretch."""
+        with _refusing(self._image):
+            yield from self._layer.writes()
+
+
+@contextlib.contextmanager
+def _refusing(image: str) -> t.Iterator[None]:
+    try:
+        yield
+    except UnsafeImage as error:
+        raise UnsafeImage("the VHD image %s is refused: %s" % (image, error.message)) from error
+
+
 class VhdBodies:
     """The layers of one image, in one pass over its bytes.
 
@@ -34,7 +68,7 @@ class VhdBodies:
         self._layers = Layers(None if self._archived else 1)
         self._ended = False
 
-    def layers(self) -> t.Iterator[Layer]:
+    def layers(self) -> t.Iterator[Body]:
         """Each layer as it comes. Its ``chunks`` or ``writes`` are to be read to their end before the next is asked for.
 
         What was written of the image is complete only when this has come to its end by itself.
@@ -45,15 +79,13 @@ class VhdBodies:
         image = self._source.describe()
         with Verifier(image) as verifier, contextlib.closing(_told(self._source, self._job, verifier)) as arriving:
             read = of_chunks(arriving)
-            try:
+            with _refusing(image.name):
                 for position, member in self._members(read):
                     with vhd_source.opened(member) as vhd:
-                        yield self._layers.begin(position, vhd)
+                        yield Body(self._layers.begin(position, vhd), image.name)
                 while read(CHUNK):  # what nobody had to read counts for the checksum, too
                     pass
                 self._layers.finish()
-            except UnsafeImage as error:
-                raise UnsafeImage("the VHD image %s is refused: %s" % (image.name, error.message)) from error
             verifier.verify()
         self._ended = True
 

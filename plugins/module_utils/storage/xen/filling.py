@@ -14,9 +14,8 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
 from ansible_collections.bootable.volumes.plugins.module_utils.core.events import Event
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import MIB, human
-from ansible_collections.bootable.volumes.plugins.module_utils.formats.vhd_layers import Layer
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageSource
-from ansible_collections.bootable.volumes.plugins.module_utils.transfer.vhd_bodies import VhdBodies
+from ansible_collections.bootable.volumes.plugins.module_utils.transfer.vhd_bodies import Body, VhdBodies
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.disks import Disks
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.raw_vdi import ChunkedPut, VhdPut
 
@@ -77,14 +76,14 @@ class VhdFilling:
                 target.name, human(target.size), source.describe().name, human(needed)), needed=needed)
         target.size = self._disks.resize(target.vdi, needed, deadline=self._job.deadline).size
 
-    def _send(self, layer: Layer, targets: t.Sequence[Target]) -> None:
+    def _send(self, layer: Body, targets: t.Sequence[Target]) -> None:
         with contextlib.ExitStack() as ending:
-            if self._thick or not layer.order:
+            if self._thick or layer.empty:
                 self._send_sectors(layer, targets, ending)
             else:
                 self._send_vhd(layer, targets, ending)
 
-    def _send_vhd(self, layer: Layer, targets: t.Sequence[Target], ending: contextlib.ExitStack) -> None:
+    def _send_vhd(self, layer: Body, targets: t.Sequence[Target], ending: contextlib.ExitStack) -> None:
         puts = []
         for target in targets:
             puts.append(VhdPut(self._pool, target.vdi, length=layer.length, deadline=self._job.deadline, what="write the disk %s" % target.name))
@@ -98,7 +97,7 @@ class VhdFilling:
         for put in puts:
             put.finish()
 
-    def _send_sectors(self, layer: Layer, targets: t.Sequence[Target], ending: contextlib.ExitStack) -> None:
+    def _send_sectors(self, layer: Body, targets: t.Sequence[Target], ending: contextlib.ExitStack) -> None:
         puts = [self._chunked(target, ending) for target in targets]
         done = 0
         for offset, data in layer.writes():

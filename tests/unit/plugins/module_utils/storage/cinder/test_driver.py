@@ -122,6 +122,13 @@ def test_names_that_cinder_cannot_give(driver: CinderDriver, name: str) -> None:
         driver.check_names(["fine", name])
 
 
+def test_an_archive_of_vhds_is_refused_before_anybody_is_asked(driver: CinderDriver, cloud: FakeCloud) -> None:
+    with pytest.raises(InvalidInput, match="golden is an archive of VHDs.*Cinder cannot"):
+        driver.check_image(ImageDescription("golden", "glance", "vhd", container="ovf"))
+    driver.check_image(ImageDescription("golden", "glance", "vhd"))
+    assert not cloud.cinder.sent
+
+
 # --- looking ---
 
 

@@ -13,6 +13,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import MIB
 from ansible_collections.bootable.volumes.plugins.module_utils.host.qemu_img import FORMATS, QemuImg
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.content import Content, Shape
+from ansible_collections.bootable.volumes.tests.unit.fakes import vhds
 from ansible_collections.bootable.volumes.tests.unit.fakes.disks import qcow2, raw_disk
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import BytesImage, Ear, HostRunner, NoCommands, make_job
 
@@ -47,6 +48,18 @@ def test_a_raw_image_for_a_raw_volume_needs_no_command_and_no_second_copy(folder
     size = content.from_image(BytesImage(raw_disk() + b"x"), str(folder / "v"), Shape("raw", 512, False), make_job(), room=lambda: 0)
     assert size == len(raw_disk()) + 512 == (folder / "v").stat().st_size
     assert (folder / "v").read_bytes() == raw_disk() + b"x" + bytes(511)
+
+
+@pytest.mark.parametrize("format", ["raw", "qcow2"])
+def test_an_archive_of_vhds_is_merged_and_tells_the_size(folder: pathlib.Path, content: Content, format: str) -> None:
+    layers = [vhds.scattered(seed, 5 * MIB, 4) for seed in (1, 2)]
+    image = BytesImage(vhds.archive(vhds.chain(5 * MIB, *layers), gz=True), format="vhd", container="ovf")
+    path = str(folder / "v")
+    assert content.from_image(image, path, Shape(format, 512, False), make_job(), room=lambda: 64 * MIB) == 5 * MIB
+    content.convert(path, format, path + ".raw", Shape("raw", 5 * MIB), "x", make_job())
+    assert (folder / "v.raw").read_bytes() == vhds.disk(5 * MIB, *layers)
+    with pytest.raises(InvalidInput, match="holds a disk of 5 MiB, which does not fit"):
+        content.from_image(image, path + "2", Shape(format, MIB), make_job(), room=lambda: 64 * MIB)
 
 
 @pytest.mark.parametrize("image", [BytesImage(raw_disk()), BytesImage(qcow2(raw_disk()), format="qcow2")], ids=["raw", "qcow2"])
