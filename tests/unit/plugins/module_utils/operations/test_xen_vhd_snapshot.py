@@ -314,7 +314,8 @@ def test_a_machine_without_disks(web: Web, cloud: FakeCloud) -> None:
 
 @pytest.mark.parametrize("layout", ["flat", "chain"])
 @pytest.mark.parametrize("fault, error", [
-    (ImportFault(after=3 * MIB), BackendError), (ImportFault(after=100), BackendError), (ImportFault(code="VDI_IO_ERROR", params=("Device I/O errors",)), XenFailure),
+    (ImportFault(after=3 * MIB), BackendError), (ImportFault(after=100), BackendError),
+    (ImportFault(code="VDI_IO_ERROR", params=("Device I/O errors",)), XenFailure),
 ])
 def test_an_export_that_breaks_off(web: Web, cloud: FakeCloud, layout: str, fault: ImportFault, error: t.Type[VolumesError]) -> None:
     for offset in range(0, 8 * MIB, MIB):

@@ -170,7 +170,8 @@ WHOLE_BLOCK = len(GOOD) - 512 - 2 * MIB
     GOOD[:-512] + REPLY, GOOD + REPLY])
 def test_exports_that_break_off(data: bytes, archive: bool) -> None:
     """The pool is asked why; if it has nothing to say, what came is not enough all the same."""
-    for export, words in ((Export(data, pending=3, failure=BackendError("the storage has no room")), "no room"), (Export(data, pending=99), "did not come whole")):
+    exports = {"no room": Export(data, pending=3, failure=BackendError("the storage has no room")), "did not come whole": Export(data, pending=99)}
+    for words, export in exports.items():
         (level,) = levels_of(export)
         with pytest.raises(BackendError, match=words):
             with chain([level], STAMP, job(), compress=False) if archive else flat(level, STAMP, job()) as body:
