@@ -42,7 +42,7 @@ class Logged:
         """Whether such a call changes state, or would have."""
         if self.method in TRANSFERS:
             return self.method == IMPORT
-        cls, _, name = self.method.removeprefix("Async.").partition(".")
+        cls, dummy, name = self.method.removeprefix("Async.").partition(".")
         return cls not in UNCOUNTED and not name.startswith(HARMLESS)
 
 
@@ -97,7 +97,7 @@ class Faults:
 
     def _sr(self, name: str) -> str:
         with self._pool.lock:
-            found = [row["uuid"] for _, row in self._pool.database.items("SR") if name in (row["uuid"], row["name_label"])]
+            found = [row["uuid"] for dummy, row in self._pool.database.items("SR") if name in (row["uuid"], row["name_label"])]
         if not found:
             raise ValueError(f"no such SR: {name}")
         return str(found[0])

@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from . import events, rpc, transfers, values, world  # events registers its messages
+from . import events, rpc, transfers, values, world
 from .classes import compute, power
 from .database import Database
 from .faults import Faults
 from .ports import DiskStore, GuestEvent, Guests, HostEnd, XapiError
 from .sessions import Sessions, User
 from .tasks import Tasks
+
+REGISTERED = (events,)
+"""Imported for the messages they handle."""
 
 USERS = {
     "root": User("xenroot", "pool-admin"),
@@ -46,7 +49,7 @@ class Pool:
     def hosts(self) -> list[HostEnd]:
         """All hosts, in the order in which they were made."""
         with self.lock:
-            return [HostEnd(row["uuid"], row["name_label"], row["uuid"] == self.master) for _, row in self.database.items("host")]
+            return [HostEnd(row["uuid"], row["name_label"], row["uuid"] == self.master) for dummy, row in self.database.items("host")]
 
     def set_address(self, host: str, address: str) -> None:
         """Where a host listens."""
@@ -110,7 +113,7 @@ class Pool:
         with self.lock:
             self._closed = True
             timers = list(self._timers)
-            running = [row["uuid"] for _, row in self.database.items("VM") if row["power_state"] == "Running"]
+            running = [row["uuid"] for dummy, row in self.database.items("VM") if row["power_state"] == "Running"]
             for timer in timers:
                 timer.cancel()
             for uuid in running:

@@ -26,7 +26,7 @@ ON_SLAVES = {"session.slave_local_login_with_password", "session.local_logout"}
 def find_message(method: str) -> tuple[str, Message, bool]:
     """(class, message, in the background). Raises MESSAGE_METHOD_UNKNOWN, MESSAGE_REMOVED."""
     background = method.startswith("Async.")
-    cls, _, name = method.removeprefix("Async.").partition(".")
+    cls, dummy, name = method.removeprefix("Async.").partition(".")
     message = SCHEMA[cls].messages.get(name) if cls in SCHEMA else None
     if message is None or background and (cls in SYNCHRONOUS or message.origin != "own"):
         raise XapiError("MESSAGE_METHOD_UNKNOWN", method)

@@ -220,7 +220,7 @@ def parse_class(table: str) -> ClassSchema:
         raise ValueError(f"not a class: {first}")
     found = ClassSchema(match[1], match[2], bool(match[3]))
     for line in lines:
-        word, _, rest = line.partition(" ")
+        word, dummy, rest = line.partition(" ")
         if word in QUALIFIERS:
             item = parse_field(line, found.setters)
             found.fields[item.name] = item

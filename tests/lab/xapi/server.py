@@ -102,7 +102,8 @@ class HostServer(ThreadingHTTPServer):
             cut = request in self._cut
             self._cut.discard(request)
         if cut:
-            return request.close()
+            request.close()
+            return
         say_goodbye(request)
         super().shutdown_request(request)
 

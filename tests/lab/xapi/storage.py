@@ -38,7 +38,7 @@ def disks() -> Iterator[None]:
 
 def hosts_of(pool: Pool, sr: str) -> list[str]:
     """The hosts that have an SR plugged."""
-    return [row["host"] for _, row in pool.database.items("PBD") if row["SR"] == sr and row["currently_attached"]]
+    return [row["host"] for dummy, row in pool.database.items("PBD") if row["SR"] == sr and row["currently_attached"]]
 
 
 def assert_plugged(pool: Pool, sr: str) -> None:

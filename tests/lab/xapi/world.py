@@ -163,5 +163,3 @@ def templates(pool: Pool) -> None:
         "Debian Jessie 8.0 (PV)", 512 * MIB, {"install-methods": "http,ftp", "disks": disks(8 * GIB, True)}, HVM_boot_policy="",
         domain_type="pv", PV_bootloader="eliloader", PV_args="-- quiet console=hvc0",
     )
-
-

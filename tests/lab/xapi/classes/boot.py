@@ -35,7 +35,7 @@ def hvm(vm: dict[str, Any]) -> bool:
 
 def free_memory(pool: Pool, host: str) -> int:
     """Bytes that a host has left for machines."""
-    guests = [row for _, row in pool.database.items("VM") if row["resident_on"] == host and not row["is_control_domain"]]
+    guests = [row for dummy, row in pool.database.items("VM") if row["resident_on"] == host and not row["is_control_domain"]]
     taken = sum(int(row["memory_dynamic_max"]) + OVERHEAD for row in guests)
     return max(0, pool.world.memory - taken)
 

@@ -55,7 +55,7 @@ def register(database: Database) -> None:
     """Tells the database which fields are worked out here."""
 
     def of_vdi(ref: str, row: Row) -> list[str]:
-        attached = [vbd for vbd in database.find("VBD", VDI=ref, currently_attached=True)]
+        attached = list(database.find("VBD", VDI=ref, currently_attached=True))
         if not row["managed"] or row["current_operations"]:
             return []
         return ["snapshot"] if attached else ["clone", "copy", "destroy", "resize", "snapshot", "update"]

@@ -71,7 +71,7 @@ def begin(pool: Pool, ref: str, host: str, *, paused: bool) -> None:
     database = pool.database
     vm = database.row("VM", ref)
     forget_guest(pool, ref)
-    domid = 1 + max((row["domid"] for _, row in database.items("VM")), default=0)
+    domid = 1 + max((row["domid"] for dummy, row in database.items("VM")), default=0)
     database.set("VM", ref, power_state="Paused" if paused else "Running", resident_on=host, domid=domid, domarch="x86_64")
     database.set(
         "VM_metrics", vm["metrics"], start_time=values.now(), last_updated=values.now(), memory_actual=vm["memory_dynamic_max"],

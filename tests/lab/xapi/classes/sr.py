@@ -19,7 +19,7 @@ def scan(call: Call, ref: str) -> None:
 @handles("SR.get_supported_types")
 def supported_types(call: Call) -> list[str]:
     """The types that there are drivers for."""
-    return sorted(row["type"] for _, row in call.pool.database.items("SM"))
+    return sorted(row["type"] for dummy, row in call.pool.database.items("SM"))
 
 
 @handles("PBD.plug")

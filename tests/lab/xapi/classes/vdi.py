@@ -43,7 +43,7 @@ def remove(pool: Pool, ref: str) -> None:
     pool.database.destroy("VDI", ref)
     parent = row["sm_config"].get(PARENT)
     for base in pool.database.find("VDI", uuid=parent, managed=False) if parent else ():
-        if not any(other["sm_config"].get(PARENT) == parent for _, other in pool.database.items("VDI")):
+        if not any(other["sm_config"].get(PARENT) == parent for dummy, other in pool.database.items("VDI")):
             remove(pool, base)
     storage.refresh_sr(pool, row["SR"])
 

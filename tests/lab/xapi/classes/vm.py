@@ -30,7 +30,7 @@ def create(call: Call, record: dict[str, Any]) -> str:
     if record["domain_type"] == "unspecified":
         record["domain_type"] = "hvm" if boot.hvm(record) else "pv"
     if not record["generation_id"]:
-        record["generation_id"] = "{}:{}".format(*(uuid.uuid4().int >> 65 for _ in range(2)))
+        record["generation_id"] = "{}:{}".format(*(uuid.uuid4().int >> 65 for dummy in range(2)))
     record["power_state"] = "Halted"
     return database.create("VM", metrics=power.fresh_metrics(call.pool), domid=-1, resident_on=NULL, memory_overhead=boot.OVERHEAD, **record)
 

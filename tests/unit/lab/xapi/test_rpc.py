@@ -399,7 +399,7 @@ def test_many_callers(inside: Inside) -> None:
             if number % 2:
                 inside.call("VDI.destroy", vdi)
 
-    threads = [threading.Thread(target=work) for _ in range(6)]
+    threads = [threading.Thread(target=work) for dummy in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
