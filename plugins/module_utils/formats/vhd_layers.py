@@ -262,4 +262,3 @@ def check_links(links: t.Mapping[int, t.Tuple[uuid.UUID, t.Optional[uuid.UUID]]]
                 raise UnsafeImage("its layer %d is not based on its layer %d" % (position, position + 1))
         elif count is not None:
             raise UnsafeImage("its layer %d is missing" % (position + 1))
-

@@ -79,11 +79,12 @@ def fixed(content: bytes) -> bytes:
 
 
 def archive(files: t.Sequence[bytes], *, gz: bool = False, order: t.Optional[t.Sequence[int]] = None, names: t.Optional[t.Sequence[str]] = None,
-            format: int = tarfile.GNU_FORMAT) -> bytes:
+            format: int = tarfile.GNU_FORMAT, level: int = 1) -> bytes:
     """A tar of VHDs: 0.vhd and so on.
 
     :param order: In which they stand in it; ascending by default.
     :param names: Other names for them.
+    :param level: How hard to compress; 0 for not at all.
     """
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=format) as tar:
@@ -92,7 +93,7 @@ def archive(files: t.Sequence[bytes], *, gz: bool = False, order: t.Optional[t.S
             info.size = len(files[index])
             info.mtime = 1.5 if format == tarfile.PAX_FORMAT else 0  # type: ignore[assignment]
             tar.addfile(info, io.BytesIO(files[index]))
-    return gzip.compress(packed.getvalue(), 1) if gz else packed.getvalue()
+    return gzip.compress(packed.getvalue(), level) if gz else packed.getvalue()
 
 
 def scattered(seed: int, size: int, count: int, longest: int = 64, unit: int = 1) -> Writes:

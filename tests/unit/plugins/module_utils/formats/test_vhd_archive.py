@@ -184,8 +184,10 @@ def test_anything_else_is_refused(name: str, gz: bool) -> None:
 
 
 @pytest.mark.parametrize("damage, word", [
-    (lambda data: data[:-4], "truncated"), (lambda data: data[:len(data) // 2], "truncated"), (lambda data: data[:5], "truncated"), (lambda data: data[:2], "truncated"),
-    (lambda data: data[:-8] + b"\0" * 8, "damaged"), (lambda data: data[:3000] + b"\xff" * 50 + data[3050:], "damaged"), (lambda data: data + b"x", "damaged|truncated"),
+    (lambda data: data[:-4], "truncated"), (lambda data: data[:len(data) // 2], "truncated"),
+    (lambda data: data[:5], "truncated"), (lambda data: data[:2], "truncated"),
+    (lambda data: data[:-8] + b"\0" * 8, "damaged"), (lambda data: data[:3000] + b"\xff" * 50 + data[3050:], "damaged"),
+    (lambda data: data + b"x", "damaged|truncated"),
     (lambda data: data + gzip.compress(b"x"), "something else"), (lambda data: data[:2] + b"\x07" + data[3:], "damaged"),
 ])
 def test_compression_that_is_damaged(damage: t.Callable[[bytes], bytes], word: str) -> None:

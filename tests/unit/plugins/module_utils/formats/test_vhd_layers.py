@@ -72,9 +72,10 @@ def test_what_is_covered_is_not_sent() -> None:
 
 def test_layers_of_blocks_of_different_sizes() -> None:
     """Whoever makes such a chain."""
-    files = [
-        vhds.vhd(SIZE, writes, block_size=block_size, identity=uuid.UUID(int=index + 1), parent=vhds.Parent(uuid.UUID(int=index + 2), "x") if index < 2 else None)
-        for index, (writes, block_size) in enumerate(zip(LAYERS[::-1], (4096, 16384, 8192)))]
+    files = []
+    for index, (writes, block_size) in enumerate(zip(LAYERS[::-1], (4096, 16384, 8192))):
+        parent = vhds.Parent(uuid.UUID(int=index + 2), "x") if index < 2 else None
+        files.append(vhds.vhd(SIZE, writes, block_size=block_size, identity=uuid.UUID(int=index + 1), parent=parent))
     for order in itertools.permutations(range(3)):
         assert arrived(files, order, SIZE)[0] == DISK
 
