@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
+import random
 import typing as t
 
 import pytest
@@ -24,6 +25,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.images.source imp
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_from_image import VolumeFromImage
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_removal import VolumeRemoval
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen.driver import XenDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.xen import disks
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.failures import XenDenied, XenFailure
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.session import Pool
 from ansible_collections.bootable.volumes.tests.unit.fakes import vhds
@@ -80,9 +82,9 @@ def remove(driver: XenDriver) -> None:
 
 def expect_whole(xapi: Simulator, names: t.Sequence[str] = NAMES) -> None:
     """Each volume is there, once, with the image's bytes; and nothing else."""
-    disks = disks_of(xapi)
-    assert sorted(record["name_label"] for record in disks.values()) == sorted(names)
-    assert {xapi.disk_bytes(uuid) == DISK for uuid in disks} == {True}
+    there = disks_of(xapi)
+    assert sorted(record["name_label"] for record in there.values()) == sorted(names)
+    assert {xapi.disk_bytes(uuid) == DISK for uuid in there} == {True}
     assert litter(xapi) == {}
 
 
@@ -245,6 +247,26 @@ def test_an_image_that_is_refused_leaves_nothing(xapi: Simulator, again: Runs, i
     assert disks_of(xapi) == litter(xapi) == {}
 
 
+def spoiled(number: int) -> bytes:
+    """A dynamic VHD of which something is wrong: a byte of its footer, its header or its table of blocks, or it is cut off."""
+    dice, data = random.Random(number), bytearray(CHAIN[-1])
+    part = number % 5
+    if part == 4:
+        return bytes(data[:dice.randrange(len(data))])
+    begin, length = ((0, 512), (512, 1024), (1536, 3 * 4), (len(data) - 512, 512))[part]
+    at = begin + dice.randrange(length)
+    data[at] ^= dice.randrange(1, 256)
+    return bytes(data)
+
+
+def test_a_corrupt_image_leaves_nothing(xapi: Simulator, again: Runs) -> None:
+    driver = again()
+    for number in range(60):
+        with pytest.raises(UnsafeImage, match="refused"):
+            make(driver, BytesImage(spoiled(number), format="vhd"), ["a"])
+        assert disks_of(xapi) == litter(xapi) == {}, number
+
+
 @pytest.mark.parametrize("format", ["iso", "ami", "ploop"])
 def test_what_no_adapter_reads_is_refused_before_anybody_is_asked(xapi: Simulator, again: Runs, format: str) -> None:
     with pytest.raises(InvalidInput, match=format):
@@ -295,7 +317,8 @@ METHODS = ["SR.add_to_other_config", "Async.VDI.create", "Async.VDI.resize", "As
 
 @pytest.mark.parametrize("when", ["reset_before", "reset_after"])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_connection_that_breaks_at_a_request_doubles_nothing(xapi: Simulator, again: Runs, method: str, when: str) -> None:
+def test_a_connection_that_breaks_at_a_request_doubles_nothing(xapi: Simulator, again: Runs, method: str, when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disks, "_LATE", 0.1)
     setattr(xapi.pool.faults, when, [method])
     with contextlib.suppress(BackendError):
         make(again(), names=["a", "b"])
