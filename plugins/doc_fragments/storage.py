@@ -41,4 +41,6 @@ options:
         choices: [cinder, file, xen]
         default: cinder
 %s
+requirements:
+  - XenAPI >= 23.8 (for volumes in a XenServer or XCP-ng pool)
 """ % "\n".join(_part(each.ModuleDocFragment.DOCUMENTATION) for each in (storage_cinder, storage_file, storage_xen))
