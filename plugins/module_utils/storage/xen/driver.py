@@ -149,7 +149,8 @@ class XenDriver(VolumeDriver):
     def check_names(self, names: t.Sequence[str]) -> None:
         for name in names:
             if not 0 < len(name) <= 200 or name != name.strip() or not name.isprintable():
-                raise InvalidInput("name: '%s' is no name for a disk: at most 200 characters, none of them a control character, without spaces around them" % name)
+                raise InvalidInput(
+                    "name: '%s' is no name for a disk: at most 200 characters, none of them a control character, without spaces around them" % name)
 
     def least_size(self, image: ImageDescription) -> int:
         """Of a VHD more may be stored than its disk has; how large that is is found out while it is read, and the volume grows then."""
@@ -166,7 +167,8 @@ class XenDriver(VolumeDriver):
                 raise InvalidInput("size: %s is too large for %s; a disk has at most %s" % (human(request.size), request.name, human(LARGEST)))
         sr = self.sr
         if not sr.connected:
-            raise BackendError("the storage repository %s (%s) is connected to no host; plug it in (xe pbd-plug), or name another one with sr" % (sr.name, sr.uuid))
+            raise BackendError("the storage repository %s (%s) is connected to no host; plug it in (xe pbd-plug), or name another one with sr" % (
+                sr.name, sr.uuid))
         image = source.describe() if source else None
         stored = image.size if image and image.format == "vhd" and image.container == "bare" else None
         needed = sum(request.size for request in requests) if sr.thick else min(stored or 0, max((request.size for request in requests), default=0))

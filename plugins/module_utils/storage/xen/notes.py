@@ -134,6 +134,7 @@ def choose(name: str, vdis: t.Iterable[Vdi]) -> t.Tuple[t.Optional[Vdi], t.List[
     half = [vdi for vdi in ours if vdi not in ready]
     if len(ready) + len(others) > 1 or others and ours:
         uuids = [vdi.uuid for vdi in there]
-        raise Ambiguous("%d disks in the storage repository are called '%s': %s; rename or remove all but one" % (len(there), name, ", ".join(uuids)), uuids=uuids)
+        raise Ambiguous("%d disks in the storage repository are called '%s': %s; rename or remove all but one" % (
+            len(there), name, ", ".join(uuids)), uuids=uuids)
     chosen = next(iter(ready + others + half), None)
     return chosen, [vdi for vdi in half if vdi is not chosen]
