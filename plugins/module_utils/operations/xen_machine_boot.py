@@ -84,8 +84,8 @@ class BootWatch:
 
     def _why(self, machine: Machine) -> str:
         said = self._machines.last_words(machine)
-        return (", ".join(said) + "; " if said else "") + (
-            "its disk does not boot as %s%s, or its guest shut itself down" % (machine.hardware.mode, " with " + (machine.hardware.firmware or "") if machine.hardware.firmware else ""))
+        how = " with ".join(filter(None, (machine.hardware.mode, machine.hardware.firmware)))
+        return "%sits disk does not boot as %s, or its guest shut itself down" % (", ".join(said) + "; " if said else "", how)
 
     def _too_late(self, look: _Look) -> TimedOut:
         told = {"uuid": look.machine.uuid, "power_state": look.machine.power.lower(), "guest_tools": tools_in(look.guest), "ips": ips_of(look.guest)}

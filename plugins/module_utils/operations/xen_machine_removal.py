@@ -24,6 +24,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.xen import machin
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.disks import Vdi
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.machines import Machine, made_for
 
+
 class Remover:
     """Takes machines away. The machine itself goes last: as long as a disk of it is left, a later run can tell whose it is.
 

@@ -33,7 +33,10 @@ from ansible_collections.bootable.volumes.plugins.module_utils.xen.machines impo
 
 DEFAULT_TEMPLATE = "Other install media"
 
-_HOW = {"keep": "unchanged", "tidy": "updated", "create": "created", "replace": "replaced", "adopt": "adopted", "update": "updated", "start": "started", "stop": "stopped"}
+_HOW = {
+    "keep": "unchanged", "tidy": "updated", "create": "created", "replace": "replaced", "adopt": "adopted", "update": "updated", "start": "started",
+    "stop": "stopped",
+}
 
 
 @dataclass(frozen=True)
@@ -283,5 +286,3 @@ class XenVhdBoot(Operation):
     def _told(self, machines: t.Sequence[Result], fan_out: t.Optional[Result]) -> Result:
         image = self._wanted().image
         return {THINGS: list(machines), "image": image_result(image) if image else None, "fan_out": fan_out}
-
-

@@ -99,7 +99,8 @@ class Boots:
                 return XenDriver(pool, sr, runner=HostRunner())
 
             if options.get("state") == "absent":
-                yield MachineRemoval(registry=registry, storage=storage, names=options["names"], sr=options.get("sr"), force=options.get("force", False), job=job)
+                yield MachineRemoval(
+                    registry=registry, storage=storage, names=options["names"], sr=options.get("sr"), force=options.get("force", False), job=job)
             else:
                 yield XenVhdBoot(registry=registry, storage=storage, source=self.image if image == "" else image, options=Options(**options), job=job)
 

@@ -27,7 +27,8 @@ class Scripted(Machines):
         state = self._scripts[name](self._clock.now())
         if state is None:
             return None
-        return Machine(name, record(**dict({"name_label": name, "uuid": "uuid-" + name, "power_state": "Running", "domid": "1", "guest_metrics": "m"}, **state)), None)
+        common = {"name_label": name, "uuid": "uuid-" + name, "power_state": "Running", "domid": "1", "guest_metrics": "m"}
+        return Machine(name, record(**dict(common, **state)), None)
 
     def again(self, machine: Machine) -> t.Optional[Machine]:
         return self.named_now(machine.name)

@@ -62,7 +62,8 @@ def test_hardware_is_read_from_a_record() -> None:
 
 
 @pytest.mark.parametrize("domain_type, policy, mode", [
-    ("hvm", "BIOS order", "hvm"), ("pv", "", "pv"), ("pv_in_pvh", "", "pv"), ("pvh", "", "hvm"), ("unspecified", "", "pv"), ("unspecified", "BIOS order", "hvm"),
+    ("hvm", "BIOS order", "hvm"), ("pv", "", "pv"), ("pv_in_pvh", "", "pv"), ("pvh", "", "hvm"), ("unspecified", "", "pv"),
+    ("unspecified", "BIOS order", "hvm"),
 ])
 def test_how_a_machine_boots(domain_type: str, policy: str, mode: str) -> None:
     found = records.hardware_of(record(domain_type=domain_type, HVM_boot_policy=policy))

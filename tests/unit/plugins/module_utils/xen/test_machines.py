@@ -148,8 +148,8 @@ def test_a_disk_is_attached_once_even_if_no_answer_comes(xen: House, machines: M
 
 
 @pytest.mark.parametrize("hardware", [
-    Hardware(vcpus=4), Hardware(memory=1024 * MIB), Hardware(memory=64 * MIB), Hardware(firmware="uefi", secure_boot=True), Hardware(mode="pv", pv_args="quiet"),
-    Hardware(boot_order="nc"), Hardware(description="d"),
+    Hardware(vcpus=4), Hardware(memory=1024 * MIB), Hardware(memory=64 * MIB), Hardware(firmware="uefi", secure_boot=True),
+    Hardware(mode="pv", pv_args="quiet"), Hardware(boot_order="nc"), Hardware(description="d"),
 ])
 def test_a_halted_machine_becomes_what_is_wanted_and_back(xen: House, machines: Machines, hardware: Hardware) -> None:
     machine = make(machines)
