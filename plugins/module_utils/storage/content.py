@@ -43,7 +43,7 @@ def content_of(driver: VolumeDriver, volume: Volume, cloud: t.Callable[[], Cloud
         yield VolumeContent(driver, volume)
         return
     images = cloud().images
-    wish = ImageWish(name="bootable.volumes: content of %s" % volume.id)
+    wish = ImageWish(name="bootable.volumes content of %s" % volume.id)
     imaging = driver.imaging(images)
     for image in images.list(name=wish.name, owner=cloud().project):
         origin = origin_of(image)

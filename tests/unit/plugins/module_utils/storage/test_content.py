@@ -99,7 +99,7 @@ def test_a_volume_of_cinder_is_read_by_way_of_an_image_that_goes_again(cloud, ci
 
 def test_what_a_killed_run_left_goes_too_and_nothing_else(cloud, cinder):
     volume = cinder.find("v")
-    left = cinder.imaging(cloud.images).make(volume, ImageWish("bootable.volumes: content of %s" % volume.id), Route(), cloud.job()).image
+    left = cinder.imaging(cloud.images).make(volume, ImageWish("bootable.volumes content of %s" % volume.id), Route(), cloud.job()).image
     other = cinder.imaging(cloud.images).make(volume, ImageWish("golden"), Route(), cloud.job()).image
     with content_of(cinder, volume, cloud, cloud.job()):
         assert left.id not in there(cloud)
