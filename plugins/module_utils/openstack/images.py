@@ -170,6 +170,11 @@ class Images:
     def list(self, **filters: str) -> t.List[Image]:
         """The images that the project sees, with exactly these attributes or properties."""
         path = "/v2/images"
+        name = filters.get("name", "")
+        if ":" in name:  # Glance takes what stands before it for an operator, and only a quoted list for a name that has one
+            filters["name"] = 'in:"%s"' % name
+            if '"' in name or "\\" in name:  # what is escaped stays escaped (split_filter_value_for_quotes in glance/common/utils.py)
+                del filters["name"]
         params: t.Optional[t.Dict[str, str]] = dict(filters, limit="200")
         found: t.List[Image] = []
         with translated("Glance", "list images"):
@@ -177,7 +182,7 @@ class Images:
                 dummy, page = self._client.http_client.get(path, params=params)
                 found += [Image.from_json(data) for data in page["images"]]
                 path, params = page.get("next"), None
-        return found
+        return [image for image in found if image.name == name] if name else found
 
     def find(self, name_or_id: str) -> Image:
         """The image of that id, or of that name.

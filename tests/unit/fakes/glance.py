@@ -23,6 +23,16 @@ IMAGE_ATTRIBUTES = frozenset((
 READ_ONLY = frozenset(("status", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value", "created_at", "updated_at", "stores"))
 
 
+def _matches(found: t.Any, wanted: str) -> bool:
+    """As Glance filters: what stands before a colon is an operator, and only names in quotes may have one in them."""
+    operator, colon, value = wanted.partition(":")
+    if not colon:
+        return bool(found == wanted)
+    if operator != "in":
+        raise Refused(400, "Unable to filter by unknown operator '%s'" % operator)
+    return bool(found in [quoted or plain for quoted, plain in re.findall(r'"((?:[^"\\]|\\.)*)",?|([^,]+),?', value)])
+
+
 class FakeGlance(FakeLocations, Service):
     """Images with their bytes.
 
@@ -100,7 +110,7 @@ class FakeGlance(FakeLocations, Service):
         query.pop("limit", None)
         marker, hidden, tag = query.pop("marker", None), query.pop("os_hidden", "false") == "true", query.pop("tag", None)
         found = [image for image in self.images.values() if image["os_hidden"] is hidden and (tag is None or tag in image["tags"])]
-        found = [image for image in found if all(image.get(key) == value for key, value in query.items())]
+        found = [image for image in found if all(_matches(image.get(key), value) for key, value in query.items())]
         if marker:
             ids = [image["id"] for image in found]
             found = found[ids.index(marker) + 1:]

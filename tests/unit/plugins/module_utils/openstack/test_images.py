@@ -64,6 +64,14 @@ def test_hidden_images_are_found_when_there_is_no_other(cloud: FakeCloud) -> Non
     assert cloud.images.find("debian").id == shown
 
 
+@pytest.mark.parametrize("name", ["debian:13", "a,b:c", 'say "x:y"', "back\\slash:1", "in:x", "eq:5", "plain, with comma", "x\"y"])
+def test_names_may_hold_what_glance_takes_for_operators(cloud: FakeCloud, name: str) -> None:
+    for each in ("debian", "13", "a", "x", name):
+        cloud.glance.add(each)
+    assert cloud.images.find(name).name == name
+    assert [image.name for image in cloud.images.list(name=name)] == [name]
+
+
 def test_listing_turns_pages(cloud: FakeCloud) -> None:
     cloud.glance.page = 2
     for number in range(5):
