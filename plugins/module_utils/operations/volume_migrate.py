@@ -52,7 +52,13 @@ class VolumeMigrate(Operation):
 
     @contextlib.contextmanager
     def exclusive(self) -> t.Iterator[None]:
-        """Two migrations in opposite directions must take the locks in the same order: that of the drivers' names, then the volumes'."""
+        """Two migrations in opposite directions must take the locks in the same order: that of the drivers' names, then the volumes'.
+
+        Where there is nothing to do, or it is refused, none is taken: both sides may be the same place, whose lock is to be had once.
+        """
+        if not self.plan().changed:
+            yield
+            return
         sides = sorted([(self._source, self._name), (self._destination, self._new_name)], key=lambda side: (side[0].name, side[1]))
         with contextlib.ExitStack() as locks:
             for driver, name in sides:

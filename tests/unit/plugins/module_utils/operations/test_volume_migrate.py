@@ -157,6 +157,19 @@ def test_source_and_destination_are_the_same(source):
         operation(source, Driver(source.disks)).plan()
 
 
+def test_the_lock_of_one_place_is_not_taken_twice(source):
+    """What is refused, or done already, takes none: a second run would wait for itself."""
+    taken = []
+    for driver in (source, Driver(source.disks)):
+        driver.exclusive = lambda names, job: taken.append(names)
+    with pytest.raises(InvalidInput, match="the same"):
+        with operation(source, Driver(source.disks)).exclusive():
+            pass
+    with operation(Driver(), source).exclusive():
+        pass
+    assert not taken
+
+
 def test_another_volume_of_that_name_is_left_alone(source):
     destination = driver_with(os.urandom(PAGE), Record(READY, "glance", image_id="other"))
     with pytest.raises(Drift, match="another new_name"):
