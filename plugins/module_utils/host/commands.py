@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import sys
 import typing as t
 from dataclasses import dataclass
 
@@ -34,6 +35,15 @@ class Limits:
 
     cpu_seconds: t.Optional[int] = None
     address_space: t.Optional[int] = None
+
+
+# Becomes the command, with an open file for its output.
+_REDIRECT = "import os, sys; os.dup2(int(sys.argv[1]), 1); os.execvp(sys.argv[2], sys.argv[2:])"
+
+
+def redirected(args: t.Sequence[str], stdout: int) -> t.List[str]:
+    """A command whose output goes to an open file (one of the ``files`` given to ``run``), for more bytes than fit into memory."""
+    return [sys.executable, "-I", "-S", "-c", _REDIRECT, str(stdout)] + list(args)
 
 
 class CommandRunner:
