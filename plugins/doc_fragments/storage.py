@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.bootable.volumes.plugins.doc_fragments import storage_cinder, storage_file
+from ansible_collections.bootable.volumes.plugins.doc_fragments import storage_block, storage_cinder, storage_file
 
 
 def _part(text: str) -> str:
@@ -33,11 +33,11 @@ options:
       driver:
         description:
           - The kind of storage. The other options belong to one driver each, and are refused with another one.
+          - V(block) fills block devices that are there already. It takes those from O(storage.devices) to O(storage.wipe).
           - V(cinder) is OpenStack's Block Storage. It takes those from O(storage.volume_type) to O(storage.force_refill).
           - V(file) keeps volumes as files on mounted storage. It takes those from O(storage.mountpoints) to O(storage.allow_unmounted).
         type: str
-        choices: [cinder, file]
+        choices: [block, cinder, file]
         default: cinder
 %s
-%s
-""" % (_part(storage_cinder.ModuleDocFragment.DOCUMENTATION), _part(storage_file.ModuleDocFragment.DOCUMENTATION))
+""" % "\n".join(_part(each.ModuleDocFragment.DOCUMENTATION) for each in (storage_block, storage_cinder, storage_file))
