@@ -28,7 +28,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.comma
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.filling import Filling, put
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.golden import Golden, patiently
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.pool import (
-    FEATURES, HIDDEN, Busy, Exists, Gone, Image, Needed, Place, Pool, check_features,
+    FEATURES, HIDDEN, Busy, Exists, Gone, Image, Needed, Place, Pool, Users, check_features,
 )
 
 # Ceph takes longer names in most places, but not in all of them; ours add some characters.
@@ -137,15 +137,16 @@ class RbdDriver(VolumeDriver):
         return dict(found)
 
     def _volume(self, image: Image) -> Volume:
-        record = _read(image.record, self.pool.place.spec(image.name))
+        record, promised = _read(image.record, self.pool.place.spec(image.name))
         state, status = AVAILABLE, "available"
-        begun = record is None and image.parent is not None and image.parent.is_golden
+        begun = promised > image.size or record is None and image.parent is not None and image.parent.is_golden
         if begun or record is not None and record.state == FILLING:
             state, status = HALF_DONE, "half done"
             if image.name not in self._held and self.pool.is_locked(lease.lock_name(image.name)):
                 state, status = WORKING, "being worked on by another run"
         return Volume(
-            name=image.name, id=self.pool.place.spec(image.name), size=image.size, state=state, status=status, location=self.pool.place.path, record=record,
+            name=image.name, id=self.pool.place.spec(image.name), size=max(image.size, promised), state=state, status=status,
+            location=self.pool.place.path, record=record,
             details={
                 "pool": self.pool.place.pool, "namespace": self.pool.place.namespace, "image_id": image.id, "features": list(image.features),
                 "data_pool": image.data_pool, "parent": image.parent.spec if image.parent else None,
@@ -160,9 +161,12 @@ class RbdDriver(VolumeDriver):
 
     def holders(self, volume: Volume) -> t.List[str]:
         try:
-            users = self.pool.users(volume.name)
+            return self._holders(volume, self.pool.users(volume.name))
         except Gone:
             return []
+
+    @staticmethod
+    def _holders(volume: Volume, users: Users) -> t.List[str]:
         # a half-done volume may still count the client of the run that was killed; whoever changes it waits for that to be forgotten
         watchers = () if volume.state == HALF_DONE else users.watchers
         found = ["client %s (one that was killed counts for half a minute)" % each for each in watchers]
@@ -228,7 +232,7 @@ class RbdDriver(VolumeDriver):
             self.pool.remove(name)  # only its name was left
             self.pool.create(name, _NEWBORN)
         try:
-            self.pool.remember(name, _written(record))
+            self.pool.remember(name, _written(record, size))
             self.pool.resize(name, size)
         except BaseException:
             with contextlib.suppress(VolumesError):
@@ -236,11 +240,13 @@ class RbdDriver(VolumeDriver):
             raise
 
     def remove(self, volume: Volume, job: Job) -> None:
-        self._refuse_use(volume)
+        users = self._refuse_use(volume)
         image = self.pool.look(volume.name)
         if image is None:
             self.pool.remove(volume.name)
             return
+        for snapshot in users.snapshots:
+            self.pool.drop_snapshot(volume.name, snapshot)  # only those that a killed run made on the way to a clone have passed
         if volume.record is not None and volume.record.state == READY:
             self.mark(volume, replace(volume.record, state=FILLING))  # a removal that is broken off leaves holes
         try:
@@ -261,9 +267,7 @@ class RbdDriver(VolumeDriver):
         return t.cast(Volume, self.find(volume.name))
 
     def grow(self, volume: Volume, size: int, job: Job) -> Volume:
-        image = self.pool.look(volume.name)
-        if image is None:
-            raise BackendError("%s is not there any more; something else removed it, run the task again" % volume.id)
+        image = self._there(volume)
         if size < image.size:
             raise InvalidInput("%s has %s and cannot be shrunk to %s: the end of its disk would be lost" % (volume.id, human(image.size), human(size)))
         if size > image.size:
@@ -293,11 +297,25 @@ class RbdDriver(VolumeDriver):
         with contextlib.suppress(Gone):
             self.pool.drop_snapshot(origin, _cloning(clone))
 
-    def _refuse_use(self, volume: Volume) -> None:
-        """:raises InUse: something holds the volume."""
-        holders = self.holders(volume)
+    def _there(self, volume: Volume) -> Image:
+        image = self.pool.look(volume.name)
+        if image is None:
+            raise BackendError("%s is not there any more; something else removed it, run the task again" % volume.id)
+        return image
+
+    def _refuse_use(self, volume: Volume) -> Users:
+        """What may use the volume all the same.
+
+        :raises InUse: something holds it.
+        """
+        try:
+            users = self.pool.users(volume.name)
+        except Gone:
+            return Users()
+        holders = self._holders(volume, users)
         if holders:
             raise InUse("%s is in use by %s; stop that first" % (volume.id, ", ".join(holders)), holders={volume.name: holders})
+        return users
 
     # --- bytes ---
 
@@ -325,11 +343,10 @@ class RbdDriver(VolumeDriver):
     def refill(self, source: ImageSource, volume: Volume, job: Job) -> Made:
         started = time.monotonic()
         self._refuse_use(volume)
-        image = self.pool.look(volume.name)
-        if image is None:
-            raise BackendError("%s is not there any more; something else removed it, run the task again" % volume.id)
+        image = self._there(volume)
         self._await_idle(volume, job)
-        self._publish(volume.name, record_of(source.describe(), FILLING))
+        self._expect_mine(volume.name)
+        self.pool.remember(volume.name, _written(record_of(source.describe(), FILLING), volume.size))
         self.pool.resize(volume.name, 0)  # nothing of the old content remains, and what was shared with a parent is given back
         self.pool.flatten(volume.name)
         if image.parent is not None and image.parent.is_golden:
@@ -357,17 +374,24 @@ def _cloning(name: str) -> str:
     return "%sclone.%s" % (HIDDEN, name)
 
 
-def _written(record: Record) -> str:
-    return json.dumps(record.as_dict(), sort_keys=True)
+def _written(record: Record, promised: int = 0) -> str:
+    """A record as metadata.
+
+    :param promised: The size that the image will have when what is being done to it is done.
+    """
+    return json.dumps(dict(record.as_dict(), **({"promised": promised} if promised else {})), sort_keys=True)
 
 
-def _read(text: t.Optional[str], spec: str) -> t.Optional[Record]:
-    """:raises BackendError: what the metadata holds is not what this collection writes."""
+def _read(text: t.Optional[str], spec: str) -> t.Tuple[t.Optional[Record], int]:
+    """A record, and the promised size or 0.
+
+    :raises BackendError: what the metadata holds is not what this collection writes.
+    """
     if text is None:
-        return None
+        return None, 0
     try:
-        return Record.from_dict(json.loads(text))
+        data = json.loads(text)
+        return Record.from_dict(data), int(data.get("promised", 0))
     except (ValueError, TypeError, AttributeError) as error:
         raise BackendError("the metadata bootable.record of %s is damaged, so it is not known what the image holds; remove the key with"
                            " `rbd image-meta remove %s bootable.record`, or the image" % (spec, spec)) from error
-
