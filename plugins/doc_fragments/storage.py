@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.bootable.volumes.plugins.doc_fragments import storage_block, storage_cinder, storage_file, storage_rbd
+from ansible_collections.bootable.volumes.plugins.doc_fragments import storage_block, storage_cinder, storage_file, storage_lvm, storage_rbd
 
 
 def _part(text: str) -> str:
@@ -36,9 +36,10 @@ options:
           - V(block) fills block devices that are there already. It takes those from O(storage.devices) to O(storage.wipe).
           - V(cinder) is OpenStack's Block Storage. It takes those from O(storage.volume_type) to O(storage.force_refill).
           - V(file) keeps volumes as files on mounted storage. It takes those from O(storage.mountpoints) to O(storage.allow_unmounted).
+          - V(lvm) makes logical volumes. It takes O(storage.vg) and O(storage.thin_pool).
           - V(rbd) keeps volumes as images of Ceph, without OpenStack. It takes those from O(storage.pool) to O(storage.features).
         type: str
-        choices: [block, cinder, file, rbd]
+        choices: [block, cinder, file, lvm, rbd]
         default: cinder
 %s
-""" % "\n".join(_part(each.ModuleDocFragment.DOCUMENTATION) for each in (storage_block, storage_cinder, storage_file, storage_rbd))
+""" % "\n".join(_part(each.ModuleDocFragment.DOCUMENTATION) for each in (storage_block, storage_cinder, storage_file, storage_lvm, storage_rbd))

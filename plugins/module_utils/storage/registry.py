@@ -13,10 +13,11 @@ from ansible_collections.bootable.volumes.plugins.module_utils.storage.block.dri
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.driver import CinderDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import Surroundings, VolumeDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.lvm.driver import LvmDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.driver import RbdDriver
 
 DEFAULT = CinderDriver.name
-DRIVERS: t.Dict[str, t.Type[VolumeDriver]] = {driver.name: driver for driver in (BlockDriver, CinderDriver, FileDriver, RbdDriver)}
+DRIVERS: t.Dict[str, t.Type[VolumeDriver]] = {driver.name: driver for driver in (BlockDriver, CinderDriver, FileDriver, LvmDriver, RbdDriver)}
 
 
 def storage_option(name: str = "storage", *, required: bool = False) -> t.Dict[str, t.Any]:
