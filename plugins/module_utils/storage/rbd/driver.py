@@ -22,13 +22,13 @@ from ansible_collections.bootable.volumes.plugins.module_utils.images.source imp
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import (
     ADOPTED, AVAILABLE, BROKEN, HALF_DONE, REFILLED, WORKING, Capabilities, Difference, Filled, Handle, Made, Request, Surroundings, Volume, VolumeDriver,
 )
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.filling import HIDDEN, Filling, put
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, READY, Record, record_of
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd import bindings, lease
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.command import CommandPool
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.filling import Filling, put
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.golden import Golden, patiently
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.golden import SNAPSHOT, Golden, patiently
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.pool import (
-    FEATURES, HIDDEN, Busy, Exists, Gone, Image, Needed, Place, Pool, Users, check_features,
+    FEATURES, Busy, Exists, Gone, Image, Needed, Place, Pool, Users, check_features,
 )
 
 # Ceph takes longer names in most places, but not in all of them; ours add some characters.
@@ -262,9 +262,7 @@ class RbdDriver(VolumeDriver):
             self._golden.let_go(image.parent.image)
 
     def mark(self, volume: Volume, record: Record) -> Volume:
-        self._expect_mine(volume.name)
-        self.pool.remember(volume.name, _written(record))
-        return t.cast(Volume, self.find(volume.name))
+        return self.publish(volume.name, record)
 
     def grow(self, volume: Volume, size: int, job: Job) -> Volume:
         image = self._there(volume)
@@ -330,15 +328,40 @@ class RbdDriver(VolumeDriver):
         clones = not features or "layering" in features
         if fan_out == "clone" and not clones:
             raise InvalidInput("fan_out: clone needs images with the feature layering; name it in storage.features")
-        filling = Filling(source, pool=self.pool, golden=self._golden, make=self.make, mark=self._publish, runner=self.runner, job=job)
+        filling = Filling(source, store=self, runner=self.runner, job=job, place="in Ceph")
         if len(requests) > 1 and clones and fan_out != "copy":
             return filling.cloned(requests)
         return filling.copied(requests)
 
-    def _publish(self, name: str, record: Record) -> Volume:
+    def publish(self, name: str, record: Record) -> Volume:
+        """Make an image remember a record, under its lock."""
         self._expect_mine(name)
         self.pool.remember(name, _written(record))
         return t.cast(Volume, self.find(name))
+
+    def discard(self, name: str) -> None:
+        """Remove an image of ours."""
+        self.pool.remove(name)
+
+    def resize(self, name: str, size: int) -> None:
+        """Make an image larger."""
+        self.pool.resize(name, size)
+
+    def handle(self, name: str, size: int) -> Handle:
+        """Open an image for writing."""
+        return self.pool.open(name, size, write=True)
+
+    def seal(self, parent: str, names: t.Sequence[str]) -> None:
+        """Freeze a filled parent."""
+        self._golden.seal(parent)
+
+    def clone_of(self, parent: str, name: str) -> None:
+        """A clone inherits its parent's record, so it is half done until it is published."""
+        self.pool.clone(parent, SNAPSHOT, name)
+
+    def retire(self, parent: str, job: Job) -> None:
+        """A parent goes, or waits in the trash for its last clone."""
+        self._golden.retire(parent, job)
 
     def refill(self, source: ImageSource, volume: Volume, job: Job) -> Made:
         started = time.monotonic()
@@ -352,8 +375,8 @@ class RbdDriver(VolumeDriver):
         if image.parent is not None and image.parent.is_golden:
             self._golden.let_go(image.parent.image)
         self.pool.resize(volume.name, volume.size)
-        put(source, self.pool, [Request(volume.name, volume.size)], job, self.runner)
-        return Made(self._publish(volume.name, record_of(source.describe(), READY)), REFILLED, time.monotonic() - started)
+        put(source, self, [Request(volume.name, volume.size)], job, self.runner)
+        return Made(self.publish(volume.name, record_of(source.describe(), READY)), REFILLED, time.monotonic() - started)
 
     def adopt(self, source: ImageSource, volume: Volume, job: Job) -> Made:
         made = self.refill(source, volume, job)

@@ -16,17 +16,13 @@ import typing as t
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.pool import HIDDEN, Busy, Gone, Needed, Pool
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.filling import parent_name
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.pool import Busy, Gone, Needed, Pool
 
 SNAPSHOT = "golden"
 
 # Ceph takes the clients of killed processes for alive for 30 s (osd_client_watch_timeout); those of slow machines a little longer.
 PATIENCE = 60.0
-
-
-def parent_name(name: str) -> str:
-    """The parent of the volumes of which this one is the first."""
-    return "%sgolden.%s" % (HIDDEN, name)
 
 
 def patiently(call: t.Callable[[], None], what: str, job: Job) -> None:

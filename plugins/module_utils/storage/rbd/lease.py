@@ -19,7 +19,8 @@ import uuid
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
 from ansible_collections.bootable.volumes.plugins.module_utils.host.liveness import signature
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.pool import HIDDEN, LOCK, Pool
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.filling import HIDDEN
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.pool import LOCK, Pool
 
 # What a run may still have to do when its deadline has passed: tidy up.
 _MARGIN = 300.0

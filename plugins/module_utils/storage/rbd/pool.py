@@ -17,12 +17,10 @@ from dataclasses import dataclass, field
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InUse, InvalidInput
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import Handle
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.filling import HIDDEN
 
 # Where a volume's record is kept: the key in the image's metadata (`rbd image-meta list` shows it).
 RECORD_KEY = "bootable.record"
-
-# What is not for people to see: parents of clones, locks.
-HIDDEN = ".bootable."
 
 # What a lock is called on the object that carries it.
 LOCK = "bootable"

@@ -19,12 +19,12 @@ from ansible_collections.bootable.volumes.plugins.module_utils.images.source imp
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import (
     ADOPTED, AVAILABLE, BROKEN, CLONED, COPIED, HALF_DONE, WORKING, Request, Volume, VolumeDriver,
 )
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.filling import parent_name
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, READY, Record, record_of
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd import bindings
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.bindings import BindingsPool
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.command import CommandPool
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.driver import RbdDriver
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.golden import parent_name
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.lease import lock_name
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.pool import LOCK, RECORD_KEY, Place, Pool
 from ansible_collections.bootable.volumes.tests.unit.fakes.ceph import FakeCeph

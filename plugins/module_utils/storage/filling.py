@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""N images of Ceph filled with one image: its bytes come once, and are written once or N times."""
+"""N volumes filled with one image, in storages where a volume is made under its name and marked as filling: its bytes come once.
+
+They are written to every volume, or to a hidden parent of which all volumes are clones, so that each can be removed before the others.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,51 @@ from ansible_collections.bootable.volumes.plugins.module_utils.host.commands imp
 from ansible_collections.bootable.volumes.plugins.module_utils.host.qemu_img import QemuImg
 from ansible_collections.bootable.volumes.plugins.module_utils.host.raw_file import RawFile
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageSource
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import CLONED, COPIED, Filled, Made, Request, Volume
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import CLONED, COPIED, Filled, Handle, Made, Request, Volume
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, READY, Record, record_of
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.golden import SNAPSHOT, Golden, parent_name
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.pool import Pool
 from ansible_collections.bootable.volumes.plugins.module_utils.transfer import pipeline
 from ansible_collections.bootable.volumes.plugins.module_utils.transfer.writer import Target
 
 
-def put(source: ImageSource, pool: Pool, requests: t.Sequence[Request], job: Job, runner: t.Optional[CommandRunner]) -> int:
-    """Write an image into images of Ceph that read as zeroes.
+# What is not for people to see; a volume cannot have such a name.
+HIDDEN = ".bootable."
+
+
+def parent_name(name: str) -> str:
+    """The hidden parent of the volumes of which this one is the first."""
+    return "%sgolden.%s" % (HIDDEN, name)
+
+
+class Store(t.Protocol):
+    """What is needed of a storage. Names are those of volumes, or of parents; sizes are bytes."""
+
+    def make(self, name: str, size: int, record: Record) -> None:
+        """Make a volume that reads as zeroes and remembers a record, or leave nothing."""
+
+    def publish(self, name: str, record: Record) -> Volume:
+        """Make it remember another one."""
+
+    def discard(self, name: str) -> None:
+        """Remove it, whatever is in it."""
+
+    def resize(self, name: str, size: int) -> None:
+        """Make it larger; what is added reads as zeroes."""
+
+    def handle(self, name: str, size: int) -> Handle:
+        """Open it for writing."""
+
+    def seal(self, parent: str, names: t.Sequence[str]) -> None:
+        """Freeze a filled parent, of which these clones will be made."""
+
+    def clone_of(self, parent: str, name: str) -> None:
+        """A new volume with the content and the size of a parent; it counts as half done until it is published."""
+
+    def retire(self, parent: str, job: Job) -> None:
+        """No more clones will be made of a parent: remove it, or see to it that it goes with the last of them."""
+
+
+def put(source: ImageSource, store: Store, requests: t.Sequence[Request], job: Job, runner: t.Optional[CommandRunner]) -> int:
+    """Write an image into volumes that read as zeroes.
 
     :returns: The size of the first one afterwards: where nobody asked for a size, they are made as large as the image turns out to need.
     """
@@ -36,7 +74,7 @@ def put(source: ImageSource, pool: Pool, requests: t.Sequence[Request], job: Job
     known = image.size if image.format == "raw" else image.virtual_size
     with contextlib.ExitStack() as open_things:
         if known is not None or all(request.exact for request in requests):
-            targets = [(request.name, request.size, open_things.enter_context(pool.open(request.name, request.size, write=True))) for request in requests]
+            targets = [(request.name, request.size, open_things.enter_context(store.handle(request.name, request.size))) for request in requests]
             pipeline.copy_image(source, targets, job, fresh=True, runner=runner)
             return requests[0].size
         disk = open_things.enter_context(RawFile.nameless())
@@ -48,8 +86,8 @@ def put(source: ImageSource, pool: Pool, requests: t.Sequence[Request], job: Job
                 raise InvalidInput("%s has %s, but the image %s needs %s; ask for a larger size" % (
                     request.name, human(request.size), image.name, human(size)))
             if wanted != request.size:
-                pool.resize(request.name, wanted)
-            into.append(Target(request.name, wanted, open_things.enter_context(pool.open(request.name, wanted, write=True))))
+                store.resize(request.name, wanted)
+            into.append(Target(request.name, wanted, open_things.enter_context(store.handle(request.name, wanted))))
         pipeline.spread(disk, into, job, fresh=True)
         return max(size, requests[0].size)
 
@@ -74,19 +112,15 @@ def _stage(source: ImageSource, disk: RawFile, job: Job, runner: t.Optional[Comm
 class Filling:
     """One image on its way into new volumes. Works under the locks of ``exclusive``.
 
-    :param make: Makes an empty image that remembers a record.
-    :param mark: Makes an image remember another one.
+    :param place: What is cloned where, to read: ``in Ceph``.
     """
 
-    def __init__(self, source: ImageSource, *, pool: Pool, golden: Golden, make: t.Callable[[str, int, Record], None],
-                 mark: t.Callable[[str, Record], Volume], runner: t.Optional[CommandRunner], job: Job) -> None:
+    def __init__(self, source: ImageSource, *, store: Store, runner: t.Optional[CommandRunner], job: Job, place: str) -> None:
         self._source = source
-        self._pool = pool
-        self._golden = golden
-        self._make = make
-        self._mark = mark
+        self._store = store
         self._runner = runner
         self._job = job
+        self._place = place
         self._filling = record_of(source.describe(), FILLING)
         self._ready = record_of(source.describe(), READY)
 
@@ -96,20 +130,19 @@ class Filling:
         begun: t.List[str] = []
         try:
             for request in requests:
-                self._make(request.name, request.size, self._filling)
+                self._store.make(request.name, request.size, self._filling)
                 begun.append(request.name)
-            put(self._source, self._pool, requests, self._job, self._runner)
+            put(self._source, self._store, requests, self._job, self._runner)
         except TimedOut:
             raise  # the next run finds them half done
         except BaseException:
             for name in begun:
-                with contextlib.suppress(VolumesError):
-                    self._pool.remove(name)
+                self._forget(name)
             raise
         made = []
         for request in requests:
             self._job.listener.hear(Event("publish", request.name))
-            made.append(Made(self._mark(request.name, self._ready), COPIED, time.monotonic() - started))
+            made.append(Made(self._store.publish(request.name, self._ready), COPIED, time.monotonic() - started))
         reason = "there is only one volume to fill" if len(requests) == 1 else "the image is read once and written to every volume"
         return Filled(tuple(made), {}, "copy", reason)
 
@@ -119,34 +152,36 @@ class Filling:
         parent = parent_name(requests[0].name)
         size = max(request.size for request in requests)
         try:
-            self._make(parent, size, self._filling)
-            size = put(self._source, self._pool, [Request(parent, size, all(request.exact for request in requests))], self._job, self._runner)
-            self._golden.seal(parent)
+            self._store.make(parent, size, self._filling)
+            size = put(self._source, self._store, [Request(parent, size, all(request.exact for request in requests))], self._job, self._runner)
+            self._store.seal(parent, [request.name for request in requests])
             filled = time.monotonic() - started
             done, troubles = run_all(lambda request: self._clone(parent, size, request), requests, at_once=self._job.at_once)
         except BaseException:
             with contextlib.suppress(VolumesError):  # the next run finds it
-                self._golden.retire(parent, self._job)
+                self._store.retire(parent, self._job)
             raise
-        self._golden.retire(parent, self._job)
+        self._store.retire(parent, self._job)
         made = [Made(each.volume, CLONED, each.seconds + (0.0 if index else filled)) for index, (dummy, each) in enumerate(done)]
         errors = {request.name: error for request, error in troubles}
         for error in errors.values():
             if not isinstance(error, VolumesError):
                 raise error
-        return Filled(tuple(made), errors, "clone", "the image was written once, and the volumes are clones of it in Ceph")
+        return Filled(tuple(made), errors, "clone", "the image was written once, and the volumes are clones of it %s" % self._place)
 
     def _clone(self, parent: str, size: int, request: Request) -> Made:
-        """The clone inherits the parent's record, so it is half done until it is marked."""
         started = time.monotonic()
         self._job.listener.hear(Event("clone", request.name))
-        self._pool.clone(parent, SNAPSHOT, request.name)
+        self._store.clone_of(parent, request.name)
         try:
             if request.exact and request.size != size:
-                self._pool.resize(request.name, request.size)
-            volume = self._mark(request.name, self._ready)
+                self._store.resize(request.name, request.size)
+            volume = self._store.publish(request.name, self._ready)
         except BaseException:
-            with contextlib.suppress(VolumesError):
-                self._pool.remove(request.name)
+            self._forget(request.name)
             raise
         return Made(volume, CLONED, time.monotonic() - started)
+
+    def _forget(self, name: str) -> None:
+        with contextlib.suppress(VolumesError):  # the next run finds it
+            self._store.discard(name)
