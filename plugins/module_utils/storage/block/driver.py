@@ -191,6 +191,8 @@ class BlockDriver(VolumeDriver):
         content = None if device.identity in self._given_up else self._devices.content_of(device)
         if content:
             raise Foreign("%s holds %s; nothing was changed" % (self._paths[request.name], content.what), device=device.path)
+        with self._devices.claim(device, write=True):
+            pass  # what cannot be had is not remembered as half done
         return self._remember(request.name, device, record)
 
     def create(self, request: Request, record: Record) -> Volume:
