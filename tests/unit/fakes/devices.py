@@ -78,17 +78,21 @@ class _Claimed(BlockFile):
 
 
 class Loops:
-    """Loop devices on files. Root only."""
+    """Loop devices on files. Root only.
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    :param sector: Bytes of their logical blocks.
+    """
+
+    def __init__(self, folder: pathlib.Path, sector: int = 512) -> None:
         self.folder = folder
+        self.sector = sector
         self.attached: t.Dict[str, pathlib.Path] = {}
 
     def add(self, name: str, content: bytes) -> str:
         """Attach one; its path."""
         file = self.folder / (name + ".disk")
         file.write_bytes(content)
-        made = subprocess.run(["losetup", "--find", "--show", str(file)], capture_output=True, text=True, check=False)
+        made = subprocess.run(["losetup", "--find", "--show", "--sector-size", str(self.sector), str(file)], capture_output=True, text=True, check=False)
         if made.returncode:
             pytest.skip("no loop device is free here: %s" % made.stderr.strip())
         self.attached[made.stdout.strip()] = file
@@ -107,11 +111,11 @@ class Loops:
 
 
 @contextlib.contextmanager
-def loops(folder: pathlib.Path) -> t.Iterator[Loops]:
+def loops(folder: pathlib.Path, sector: int = 512) -> t.Iterator[Loops]:
     """For as long as the ``with`` lasts."""
     if os.getuid() != 0:
         pytest.skip("needs root")
-    found = Loops(folder)
+    found = Loops(folder, sector)
     try:
         yield found
     finally:
