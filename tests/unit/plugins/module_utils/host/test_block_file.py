@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import pathlib
 import typing as t
@@ -16,6 +17,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import
 from ansible_collections.bootable.volumes.plugins.module_utils.host import block_file, files
 from ansible_collections.bootable.volumes.plugins.module_utils.host.block_file import BlockFile
 from ansible_collections.bootable.volumes.tests.unit.fakes.devices import loops
+from ansible_collections.bootable.volumes.tests.unit.fakes.disks import pattern
 
 SIZE = 4 * MIB
 OLD = b"\xa5" * SIZE
@@ -58,6 +60,47 @@ def test_so_it_is_on_a_real_device(tmp_path: pathlib.Path, offset: int, length: 
         assert zeroed(path, offset, length) == OLD[:offset] + bytes(length) + OLD[offset + length:]
         if length == SIZE:
             assert os.stat(tmp_path / "disk.disk").st_blocks == 0, "what can be given back is given back"
+
+
+WRITES = [(0, SIZE), (0, 512), (1000, 10), (1000, MIB + 3), (511, 514), (SIZE - 1, 1), (SIZE - 5000, 5000), (512, 3 * MIB)]
+
+
+def written(path: str, offset: int, data: bytes) -> bytes:
+    """What the device holds after a write, and what the writer reads meanwhile."""
+    with BlockFile.claim(path, write=True) as file:
+        file.write(offset, data)
+        assert file.read(offset, len(data)) == data
+        file.write(offset, data)
+        file.flush()
+    with open(path, "rb") as content:
+        return content.read()
+
+
+@pytest.mark.parametrize("offset, length", WRITES)
+@pytest.mark.parametrize("able", ["direct", "refused", "refused late"])
+def test_bytes_go_where_they_belong(path: str, offset: int, length: int, able: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the page cache, where the file system of the plain file has that, and through it."""
+    if able == "refused":
+        monkeypatch.setattr(os, "O_DIRECT", 1 << 40)
+    if able == "refused late":
+        real = os.pwrite
+
+        def pwrite(fd: int, data: memoryview, place: int) -> int:
+            if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT:
+                raise OSError(errno.EINVAL, "")
+            return real(fd, data, place)
+
+        monkeypatch.setattr(os, "pwrite", pwrite)
+    data = pattern(SIZE)[:length]
+    assert written(path, offset, data) == OLD[:offset] + data + OLD[offset + length:]
+
+
+@pytest.mark.parametrize("offset, length", WRITES)
+@pytest.mark.parametrize("sector", [512, 4096])
+def test_so_they_do_on_a_real_device(tmp_path: pathlib.Path, offset: int, length: int, sector: int) -> None:
+    with loops(tmp_path, sector=sector) as real:
+        path, data = real.add("disk", OLD), pattern(SIZE)[:length]
+        assert written(path, offset, data) == OLD[:offset] + data + OLD[offset + length:]
 
 
 def test_a_thin_device_is_asked_to_give_back_and_then_looked_at(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
