@@ -43,14 +43,15 @@ def call(*command: str) -> str:
 class Group:
     """A volume group on a loop device, whose free extents are full of rubbish."""
 
-    def __init__(self, folder: Path, size: int = 400 * MIB) -> None:
+    def __init__(self, folder: Path, size: int = 240 * MIB) -> None:
         self.name = "bootable-%s" % uuid.uuid4().hex[:8]
         self.disk = folder / "disk"
         with open(self.disk, "wb") as file:
-            for dummy in range(size // MIB):
+            file.write(bytes(MIB))
+            for dummy in range(63):
                 file.write(b"\xa5" * MIB)
+            file.truncate(size)
         self.device = call("losetup", "--find", "--show", str(self.disk)).strip()
-        call("wipefs", "--all", self.device)
         call("vgcreate", "--yes", self.name, self.device)
 
     def add_pool(self, *how: str, size: str = "128m") -> None:
@@ -61,19 +62,29 @@ class Group:
         """Names of all logical volumes but the pool."""
         return sorted(name for name in call("lvs", "--noheadings", "--options", "lv_name", self.name).split() if name != "pool")
 
+    def clear(self) -> None:
+        """Remove everything in it; what was written stays in its extents."""
+        subprocess.run(["lvremove", "--force", "--yes", self.name], capture_output=True, check=False)
+
     def remove(self) -> None:
         subprocess.run(["vgremove", "--force", "--force", "--yes", self.name], capture_output=True, check=False)
         subprocess.run(["pvremove", "--force", "--force", "--yes", self.device], capture_output=True, check=False)
         call("losetup", "--detach", self.device)
 
 
-@pytest.fixture
-def group(tmp_path):
+@pytest.fixture(scope="module")
+def whole_group(tmp_path_factory):
     if os.getuid() != 0 or not os.path.exists("/dev/mapper/control") or not shutil.which("lvcreate"):
         pytest.skip("needs root, device mapper and LVM")
-    found = Group(tmp_path)
+    found = Group(tmp_path_factory.mktemp("group"))
     yield found
     found.remove()
+
+
+@pytest.fixture
+def group(whole_group):
+    yield whole_group
+    whole_group.clear()
 
 
 class TestThick(contract.DriverContract):
