@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.bootable.volumes.plugins.doc_fragments import storage_block, storage_cinder, storage_file, storage_lvm, storage_rbd
+from ansible_collections.bootable.volumes.plugins.doc_fragments import (
+    storage_block, storage_cinder, storage_file, storage_lvm, storage_rbd, storage_sheepdog,
+)
 
 
 def _part(text: str) -> str:
@@ -38,8 +40,10 @@ options:
           - V(file) keeps volumes as files on mounted storage. It takes those from O(storage.mountpoints) to O(storage.allow_unmounted).
           - V(lvm) makes logical volumes. It takes O(storage.vg) and O(storage.thin_pool).
           - V(rbd) keeps volumes as images of Ceph, without OpenStack. It takes those from O(storage.pool) to O(storage.features).
+          - V(sheepdog) is for clusters of Sheepdog that are still there. It takes O(storage.sheepdog_address) and O(storage.sheepdog_port).
         type: str
-        choices: [block, cinder, file, lvm, rbd]
+        choices: [block, cinder, file, lvm, rbd, sheepdog]
         default: cinder
 %s
-""" % "\n".join(_part(each.ModuleDocFragment.DOCUMENTATION) for each in (storage_block, storage_cinder, storage_file, storage_lvm, storage_rbd))
+""" % "\n".join(_part(each.ModuleDocFragment.DOCUMENTATION) for each in (
+        storage_block, storage_cinder, storage_file, storage_lvm, storage_rbd, storage_sheepdog))

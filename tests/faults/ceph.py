@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import time
 import uuid
 from pathlib import Path
 
@@ -61,8 +62,13 @@ class Namespace:
         return sorted(each["name"] for each in json.loads(self.rbd("trash", "ls", "--all", "--format", "json")))
 
     def objects(self) -> list:
-        """Objects that are there as long as an image is, by name."""
-        return sorted(name for name in self.rados("ls").split() if name not in ("rbd_directory", "rbd_info", "rbd_children", "rbd_trash"))
+        """Objects that are there as long as an image is, by name; those of removed snapshots go a little later."""
+        for dummy in range(60):
+            found = sorted(name for name in self.rados("ls").split() if name not in ("rbd_directory", "rbd_info", "rbd_children", "rbd_trash"))
+            if not found or any("rbd_data" not in name for name in found):
+                break
+            time.sleep(1)
+        return found
 
     def content(self, name: str) -> bytes:
         """All bytes of an image."""

@@ -37,13 +37,14 @@ class Limits:
     address_space: t.Optional[int] = None
 
 
-# Becomes the command, with an open file for its output.
-_REDIRECT = "import os, sys; os.dup2(int(sys.argv[1]), 1); os.execvp(sys.argv[2], sys.argv[2:])"
+# Becomes the command, with open files for its input and output.
+_REDIRECT = "import os, sys; [os.dup2(int(fd), to) for to, fd in enumerate(sys.argv[1:3]) if fd != '-']; os.execvp(sys.argv[3], sys.argv[3:])"
 
 
-def redirected(args: t.Sequence[str], stdout: int) -> t.List[str]:
-    """A command whose output goes to an open file (one of the ``files`` given to ``run``), for more bytes than fit into memory."""
-    return [sys.executable, "-I", "-S", "-c", _REDIRECT, str(stdout)] + list(args)
+def redirected(args: t.Sequence[str], *, stdin: t.Optional[int] = None, stdout: t.Optional[int] = None) -> t.List[str]:
+    """A command whose input, or output, is an open file (one of the ``files`` given to ``run``): for more bytes than fit into memory."""
+    files = ["-" if fd is None else str(fd) for fd in (stdin, stdout)]
+    return [sys.executable, "-I", "-S", "-c", _REDIRECT] + files + list(args)
 
 
 class CommandRunner:

@@ -30,11 +30,12 @@ from ansible_collections.bootable.volumes.plugins.module_utils.transfer.writer i
 
 # What is not for people to see; a volume cannot have such a name.
 HIDDEN = ".bootable."
+PARENT = HIDDEN + "golden."
 
 
 def parent_name(name: str) -> str:
     """The hidden parent of the volumes of which this one is the first."""
-    return "%sgolden.%s" % (HIDDEN, name)
+    return PARENT + name
 
 
 class Store(t.Protocol):

@@ -15,9 +15,10 @@ from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver im
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.lvm.driver import LvmDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.driver import RbdDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.sheepdog.driver import SheepdogDriver
 
 DEFAULT = CinderDriver.name
-DRIVERS: t.Dict[str, t.Type[VolumeDriver]] = {driver.name: driver for driver in (BlockDriver, CinderDriver, FileDriver, LvmDriver, RbdDriver)}
+DRIVERS: t.Dict[str, t.Type[VolumeDriver]] = {driver.name: driver for driver in (BlockDriver, CinderDriver, FileDriver, LvmDriver, RbdDriver, SheepdogDriver)}
 
 
 def storage_option(name: str = "storage", *, required: bool = False) -> t.Dict[str, t.Any]:

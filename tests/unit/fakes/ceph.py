@@ -44,7 +44,7 @@ class Snap:
 
 @dataclass
 class Disk:
-    """An image. Clones have their own bytes here, but know their parents."""
+    """An image. Clones have their own bytes here, but know their parents; one that was emptied does not tell any more, but still counts."""
 
     id: str
     name: str
@@ -54,6 +54,7 @@ class Disk:
     meta: t.Dict[str, str] = field(default_factory=dict)
     snaps: t.List[Snap] = field(default_factory=list)
     parent: t.Optional[t.Tuple[Disk, Snap]] = None
+    emptied: bool = False
     watchers: t.Dict[int, t.Optional[float]] = field(default_factory=dict)
 
 
@@ -153,6 +154,8 @@ class FakeCeph:
 
     def resize(self, disk: Disk, size: int) -> None:
         self.calls.append(("resize", disk.name))
+        if not size:
+            disk.emptied = True
         del disk.data[size:]
         disk.data.extend(bytes(size - len(disk.data)))
 

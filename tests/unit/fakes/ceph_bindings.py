@@ -225,7 +225,7 @@ class Image:
         self._writable().meta[key] = value
 
     def get_parent_image_spec(self) -> t.Dict[str, str]:
-        if self._disk.parent is None:
+        if self._disk.parent is None or self._disk.emptied:
             raise ImageNotFound("[errno 2] RBD image not found (error getting parent info)")
         disk, snap = self._disk.parent
         pool, namespace, dummy = self._ceph.where(disk)
@@ -291,6 +291,6 @@ def modules(cluster: FakeCeph) -> t.Tuple[t.Any, t.Any]:
         Rados=type("Rados", (Rados,), {"ceph": cluster}), Error=RadosError, ObjectNotFound=ObjectNotFound, ObjectBusy=ObjectBusy, ObjectExists=ObjectExists)
     rbd = types.SimpleNamespace(
         RBD=RBD, Image=Image, Error=RbdError, ImageNotFound=ImageNotFound, ImageExists=ImageExists, ImageBusy=ImageBusy,
-        ImageHasSnapshots=ImageHasSnapshots, RBD_SNAP_NAMESPACE_TYPE_USER=0,
+        ImageHasSnapshots=ImageHasSnapshots, InvalidArgument=InvalidArgument, RBD_SNAP_NAMESPACE_TYPE_USER=0,
         **{"RBD_FEATURE_" + name.upper().replace("-", "_"): bit for name, bit in _BITS.items()})
     return rados, rbd

@@ -93,7 +93,7 @@ class CephCommands(CommandRunner):
     def run(self, args: t.Sequence[str], *, limits: t.Optional[Limits] = None, timeout: t.Optional[float] = None, files: t.Sequence[int] = ()) -> Completed:
         args, stdout = list(args), None
         if args[1:4] == ["-I", "-S", "-c"]:
-            stdout, args = int(args[5]), args[6:]
+            stdout, args = int(args[6]), args[7:]
             assert stdout in files
         if args[0] not in ("rbd", "rados", "ceph"):
             return self._host.run(args, limits=limits, timeout=timeout, files=files)
@@ -150,7 +150,7 @@ class CephCommands(CommandRunner):
         found: t.Dict[str, t.Any] = {"name": disk.name, "id": disk.id, "size": len(disk.data), "features": list(disk.features), "format": 2}
         if disk.data_pool:
             found["data_pool"] = disk.data_pool
-        if disk.parent:
+        if disk.parent and not disk.emptied:
             pool, namespace, trash = self._ceph.where(disk.parent[0])
             found["parent"] = {"pool": pool, "pool_namespace": namespace, "image": disk.parent[0].name, "id": disk.parent[0].id,
                                "snapshot": disk.parent[1].name, "trash": trash, "overlap": len(disk.data)}
@@ -168,7 +168,8 @@ class CephCommands(CommandRunner):
         return json.dumps(found)
 
     def _image_meta_list(self, given: Given, space: Space) -> str:
-        return json.dumps(space.disk(given.one("--image")).meta)
+        meta = space.disk(given.one("--image")).meta
+        return json.dumps(meta) if meta else ""
 
     def _snap_ls(self, given: Given, space: Space) -> str:
         return json.dumps([{"name": snap.name} for snap in space.disk(given.one("--image")).snaps if not snap.trashed])

@@ -29,7 +29,7 @@ _SETTINGS = ["--rbd-default-clone-format=2", "--rbd-skip-partial-discard=false"]
 
 # A command's exit code is the error's number.
 _KINDS: t.Dict[int, t.Type[VolumesError]] = {2: Gone, 16: Busy, 17: Exists, 39: Needed}
-_KILLED = 137
+_INVALID, _KILLED = 22, 137
 
 
 class CommandPool(Pool):
@@ -80,10 +80,11 @@ class CommandPool(Pool):
         message = "%s: %s" % (what, _last(words) or "it ended with exit code %d" % done.rc)
         return _KINDS.get(done.rc, BackendError)(message, rc=done.rc)
 
-    def _json(self, *args: str) -> t.Any:
+    def _json(self, *args: str, nothing: t.Any = None) -> t.Any:
+        """What a command answers; ``nothing`` for one that says nothing where there is nothing."""
         text = self._rbd(*args, "--format", "json")
         try:
-            return json.loads(text)
+            return nothing if nothing is not None and not text.strip() else json.loads(text)
         except ValueError as error:
             raise BackendError("rbd %s gave no answer that makes sense: %s" % (args[0], text[:200])) from error
 
@@ -95,7 +96,7 @@ class CommandPool(Pool):
     def look(self, name: str) -> t.Optional[Image]:
         try:
             found = self._json("info", "--image=%s" % name)
-            record = self._json("image-meta", "list", "--image=%s" % name).get(RECORD_KEY)
+            record = self._json("image-meta", "list", "--image=%s" % name, nothing={}).get(RECORD_KEY)
         except Gone:
             return None
         parent = found.get("parent")
@@ -158,9 +159,11 @@ class CommandPool(Pool):
                   what="%s cannot be cloned from %s" % (self.place.spec(child), self.place.spec(name)))
 
     def flatten(self, name: str) -> None:
-        found = self.look(name)
-        if found is None or found.parent is not None:
+        try:
             self._rbd("flatten", "--no-progress", "--image=%s" % name)
+        except BackendError as error:
+            if error.details.get("rc") != _INVALID:
+                raise
 
     # --- the trash ---
 
@@ -224,7 +227,7 @@ class CommandPool(Pool):
 
     def _exporting(self, name: str) -> t.Callable[[int], str]:
         def transfer(fd: int) -> str:
-            done = self._run(redirected(self._within("rbd") + ["export-diff", "--no-progress", "--image=%s" % name, "--path", "-"], fd), files=(fd,))
+            done = self._run(redirected(self._within("rbd") + ["export-diff", "--no-progress", "--image=%s" % name, "--path", "-"], stdout=fd), files=(fd,))
             if done.rc != 0:
                 raise self._error(done, "rbd export-diff of %s" % self.place.spec(name))
             return ""

@@ -258,8 +258,14 @@ class RbdDriver(VolumeDriver):
             if volume.record is not None:
                 self.mark(volume, volume.record)
             raise
+        self._let_go(image, volume)
+
+    def _let_go(self, image: Image, volume: Volume) -> None:
+        """See to the parent of which a volume is no clone any more. One that was emptied does not tell whose clone it was."""
         if image.parent is not None and image.parent.is_golden:
             self._golden.let_go(image.parent.image)
+        elif image.parent is None and volume.state == HALF_DONE:
+            self._golden.let_go(None)
 
     def mark(self, volume: Volume, record: Record) -> Volume:
         return self.publish(volume.name, record)
@@ -372,8 +378,7 @@ class RbdDriver(VolumeDriver):
         self.pool.remember(volume.name, _written(record_of(source.describe(), FILLING), volume.size))
         self.pool.resize(volume.name, 0)  # nothing of the old content remains, and what was shared with a parent is given back
         self.pool.flatten(volume.name)
-        if image.parent is not None and image.parent.is_golden:
-            self._golden.let_go(image.parent.image)
+        self._let_go(image, volume)
         self.pool.resize(volume.name, volume.size)
         put(source, self, [Request(volume.name, volume.size)], job, self.runner)
         return Made(self.publish(volume.name, record_of(source.describe(), READY)), REFILLED, time.monotonic() - started)

@@ -12,11 +12,12 @@ collection removes or refills that volume, or whenever somebody purges the trash
 from __future__ import annotations
 
 import contextlib
+import threading
 import typing as t
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.filling import parent_name
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.filling import PARENT, parent_name
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.pool import Busy, Gone, Needed, Pool
 
 SNAPSHOT = "golden"
@@ -50,6 +51,7 @@ class Golden:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._sweeping = threading.Lock()
 
     def seal(self, name: str) -> None:
         """Freeze a filled parent, so that it can be cloned."""
@@ -64,12 +66,12 @@ class Golden:
         except Needed:
             self._pool.trash(name)
 
-    def sweep(self, names: t.Collection[str]) -> None:
-        """Remove from the trash those of these parents that no volume needs any more."""
-        wanted = set(names)
-        for id, name in self._pool.trashed().items():
-            if name in wanted:
-                self._pool.purge(id)
+    def sweep(self, names: t.Optional[t.Collection[str]] = None) -> None:
+        """Remove from the trash those of these parents, or of all, that no volume needs any more."""
+        with self._sweeping:  # not the same one from several threads: only from other processes does Ceph keep an image that is being removed
+            for id, name in self._pool.trashed().items():
+                if name in names if names is not None else name.startswith(PARENT):
+                    self._pool.purge(id)
 
     def settle(self, volumes: t.Iterable[str], present: t.Collection[str], job: Job) -> None:
         """Retire what runs left that were killed while they filled these volumes."""
@@ -79,7 +81,10 @@ class Golden:
                 self.retire(name, job)
         self.sweep(parents)
 
-    def let_go(self, parent: str) -> None:
-        """A volume is no clone of this parent any more. What cannot be purged now goes with the next sweep, or purge."""
+    def let_go(self, parent: t.Optional[str]) -> None:
+        """A volume is no clone of this parent any more. What cannot be purged now goes with the next sweep, or purge.
+
+        :param parent: None where it is not known whose clone the volume was.
+        """
         with contextlib.suppress(VolumesError):
-            self.sweep([parent])
+            self.sweep(None if parent is None else [parent])

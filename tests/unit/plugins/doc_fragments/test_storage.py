@@ -14,7 +14,7 @@ import yaml
 pytest.importorskip("cinderclient")
 
 from ansible_collections.bootable.volumes.plugins.doc_fragments import (
-    attributes, openstack, storage, storage_block, storage_cinder, storage_file, storage_lvm, storage_rbd, waiting,
+    attributes, openstack, storage, storage_block, storage_cinder, storage_file, storage_lvm, storage_rbd, storage_sheepdog, waiting,
 )
 from ansible_collections.bootable.volumes.plugins.module_utils.module import waiting_spec
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.block.driver import BlockDriver
@@ -23,6 +23,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver im
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.lvm.driver import LvmDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.driver import RbdDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.sheepdog.driver import SheepdogDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.registry import storage_option
 
 KEYS = ("type", "elements", "choices", "default")
@@ -40,6 +41,7 @@ def told(spec: t.Mapping[str, t.Mapping[str, t.Any]]) -> t.Dict[str, t.Dict[str,
 
 @pytest.mark.parametrize("driver, fragment", [
     (BlockDriver, storage_block), (CinderDriver, storage_cinder), (FileDriver, storage_file), (LvmDriver, storage_lvm), (RbdDriver, storage_rbd),
+    (SheepdogDriver, storage_sheepdog),
 ])
 def test_a_fragment_says_what_its_driver_takes(driver: t.Type[VolumeDriver], fragment: t.Any) -> None:
     assert told(options(fragment.ModuleDocFragment.DOCUMENTATION)) == told(driver.options)
