@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.bootable.volumes.plugins.doc_fragments import storage_cinder, storage_file, storage_xen
+from ansible_collections.bootable.volumes.plugins.doc_fragments import (
+    storage_block, storage_cinder, storage_file, storage_lvm, storage_rbd, storage_sheepdog, storage_xen,
+)
 
 
 def _part(text: str) -> str:
@@ -33,14 +35,19 @@ options:
       driver:
         description:
           - The kind of storage. The other options belong to one driver each, and are refused with another one.
+          - V(block) fills block devices that are there already. It takes those from O(storage.devices) to O(storage.wipe).
           - V(cinder) is OpenStack's Block Storage. It takes those from O(storage.volume_type) to O(storage.force_refill).
           - V(file) keeps volumes as files on mounted storage. It takes those from O(storage.mountpoints) to O(storage.allow_unmounted).
+          - V(lvm) makes logical volumes. It takes O(storage.vg) and O(storage.thin_pool).
+          - V(rbd) keeps volumes as images of Ceph, without OpenStack. It takes those from O(storage.pool) to O(storage.features).
+          - V(sheepdog) is for clusters of Sheepdog that are still there. It takes O(storage.sheepdog_address) and O(storage.sheepdog_port).
           - V(xen) keeps volumes as virtual disks in a storage repository of a XenServer or XCP-ng pool. It takes those from
             O(storage.hostname) to O(storage.sr).
         type: str
-        choices: [cinder, file, xen]
+        choices: [block, cinder, file, lvm, rbd, sheepdog, xen]
         default: cinder
 %s
 requirements:
   - XenAPI >= 23.8 (for volumes in a XenServer or XCP-ng pool)
-""" % "\n".join(_part(each.ModuleDocFragment.DOCUMENTATION) for each in (storage_cinder, storage_file, storage_xen))
+""" % "\n".join(_part(each.ModuleDocFragment.DOCUMENTATION) for each in (
+        storage_block, storage_cinder, storage_file, storage_lvm, storage_rbd, storage_sheepdog, storage_xen))

@@ -208,7 +208,9 @@ def load(lab: Path) -> list[Service]:
 
 
 def start(lab: Path, description: dict[str, Any]) -> int:
-    description["argv"] = [str(word) for word in description["argv"]]
+    for key in ("argv", "command"):
+        if description.get(key):
+            description[key] = [str(word) for word in description[key]]
     description["env"] = {name: str(value) for name, value in description.get("env", {}).items()}
     service = Service(lab=lab, **description)
     if service.record.exists():

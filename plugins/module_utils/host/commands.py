@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import sys
 import typing as t
 from dataclasses import dataclass
 
@@ -34,6 +35,16 @@ class Limits:
 
     cpu_seconds: t.Optional[int] = None
     address_space: t.Optional[int] = None
+
+
+# Becomes the command, with open files for its input and output.
+_REDIRECT = "import os, sys; [os.dup2(int(fd), to) for to, fd in enumerate(sys.argv[1:3]) if fd != '-']; os.execvp(sys.argv[3], sys.argv[3:])"
+
+
+def redirected(args: t.Sequence[str], *, stdin: t.Optional[int] = None, stdout: t.Optional[int] = None) -> t.List[str]:
+    """A command whose input, or output, is an open file (one of the ``files`` given to ``run``): for more bytes than fit into memory."""
+    files = ["-" if fd is None else str(fd) for fd in (stdin, stdout)]
+    return [sys.executable, "-I", "-S", "-c", _REDIRECT] + files + list(args)
 
 
 class CommandRunner:

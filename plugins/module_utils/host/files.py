@@ -131,12 +131,17 @@ def punch(fd: int, offset: int, length: int) -> None:
     """Make a range of an open file read as zeroes; as a hole where the file system has holes, else by writing."""
     if length <= 0:
         return
-    if not _fallocate(fd, _FALLOC_FL_PUNCH_HOLE | _FALLOC_FL_KEEP_SIZE, offset, length):
+    if not punch_hole(fd, offset, length):
         end = offset + length
         while offset < end:
             step = min(BLOCK, end - offset)
             write_all(fd, offset, ZEROES[:step])
             offset += step
+
+
+def punch_hole(fd: int, offset: int, length: int) -> bool:
+    """Free a range of an open file or block device, so that it reads as zeroes; False where that cannot be had."""
+    return _fallocate(fd, _FALLOC_FL_PUNCH_HOLE | _FALLOC_FL_KEEP_SIZE, offset, length)
 
 
 def _fallocate(fd: int, mode: int, offset: int, length: int) -> bool:

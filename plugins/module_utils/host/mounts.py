@@ -25,12 +25,14 @@ class Mount:
     :param type: Its type in the kernel's words: ``ext4``, ``nfs4``, ``fuse.glusterfs``.
     :param source: What is mounted: a device, an export.
     :param read_only: Whether the mount, or the file system in it, takes no writes.
+    :param number: ``major:minor`` of the device; some file systems have a number of their own there.
     """
 
     point: str
     type: str
     source: str
     read_only: bool
+    number: str = ""
 
 
 class Mounts:
@@ -50,6 +52,9 @@ class Mounts:
         """From the lines of mountinfo; lines that make no sense are passed over."""
         return cls([mount for mount in map(_mount, lines) if mount])
 
+    def __iter__(self) -> t.Iterator[Mount]:
+        return iter(self._by_point.values())
+
     def at(self, path: str) -> t.Optional[Mount]:
         """What is mounted exactly at ``path`` (an absolute path without links), or None."""
         return self._by_point.get(path)
@@ -68,7 +73,7 @@ def _mount(line: str) -> t.Optional[Mount]:
     if not dash or len(left) < 6 or len(right) < 3:
         return None
     options = left[5].split(",") + right[2].split(",")
-    return Mount(point=_unescape(left[4]), type=right[0], source=_unescape(right[1]), read_only="ro" in options)
+    return Mount(point=_unescape(left[4]), type=right[0], source=_unescape(right[1]), read_only="ro" in options, number=left[2])
 
 
 def _unescape(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import glob
 import os
+import stat
 import struct
 import typing as t
 
@@ -20,7 +21,7 @@ _FLOCK = "hhqqi4x"
 
 
 def users_of(path: str) -> t.List[str]:
-    """What uses the file, to read: ``process 812 (qemu-system-x86)``, ``/dev/loop3``; empty if nothing is seen.
+    """What uses the file, or the block device, to read: ``process 812 (qemu-system-x86)``, ``/dev/loop3``; empty if nothing is seen.
 
     What other hosts do on shared storage is seen by their locks only.
     """
@@ -79,6 +80,9 @@ def _processes(status: os.stat_result) -> t.List[str]:
 
 def _is_same(link: str, status: os.stat_result) -> bool:
     try:
-        return os.path.samestat(os.stat(link), status)
+        found = os.stat(link)
     except OSError:
         return False
+    if stat.S_ISBLK(status.st_mode):  # a device may have several nodes
+        return stat.S_ISBLK(found.st_mode) and found.st_rdev == status.st_rdev
+    return os.path.samestat(found, status)

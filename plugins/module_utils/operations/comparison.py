@@ -49,7 +49,7 @@ def drift_of(volume: Volume, wanted: Wanted, differences: t.Sequence[Difference]
         drift.append(Difference("status", volume.status, "available", REFILL))
     elif volume.record is None or not volume.record.is_of(wanted.image):
         state = state_of(volume)
-        drift.append(Difference("image", state["image"] or "nothing known", wanted.image.id or wanted.image.name, REFILL))
+        drift.append(Difference("image", state["image"] or volume.details.get("content") or "nothing known", wanted.image.id or wanted.image.name, REFILL))
     if wanted.size_given and wanted.size < volume.size:
         drift.append(Difference("size", human(volume.size), human(wanted.size), REPLACE))
     return drift

@@ -65,7 +65,7 @@ class VolumeFromImage(Operation):
         size = round_up(self._size, self._driver.capabilities.granularity)
         if size < least:
             raise InvalidInput("size: %s is too small for the image %s, which needs %s" % (human(size), image.name, human(least)))
-        return Wanted(image, size, size_given=True)
+        return Wanted(image, size, size_given=self._driver.capabilities.sized)
 
     def _steps(self, found: t.Mapping[str, t.Optional[Volume]], wanted: Wanted) -> t.List[Step]:
         """The steps for every volume. All drift is told of at once, not one volume per run.

@@ -47,7 +47,10 @@ class VolumeRemoval(Operation):
     def plan(self) -> Plan:
         self._driver.check_names(self._names)
         found = self._driver.find_all(self._names)
-        refuse_held(self._driver, [volume for volume in found.values() if volume], "removed", self._job)
+        there = [volume for volume in found.values() if volume]
+        for volume in there:
+            self._driver.check_removable(volume)
+        refuse_held(self._driver, there, "removed", self._job)
         return Plan(tuple(self._step(name, found[name]) for name in self._names))
 
     @staticmethod

@@ -49,12 +49,16 @@ class Capabilities:
     :param clone: ``clone`` makes a volume from another one inside the back end.
     :param grow: ``grow`` works.
     :param granularity: Sizes are multiples of this many bytes.
+    :param sized: A volume gets the size that is asked for; else it is as large as what it lives on, and that size is only the least.
+    :param zeroed: What ``begin`` makes reads as zeroes.
     """
 
     handles: bool = False
     clone: bool = False
     grow: bool = True
     granularity: int = 1
+    sized: bool = True
+    zeroed: bool = True
 
 
 @dataclass(frozen=True)
@@ -187,15 +191,20 @@ class VolumeDriver(abc.ABC):
     """One kind of storage, set up with one set of options. Making one touches nothing.
 
     :cvar name: What ``storage.driver`` says to pick it.
+    :ivar capabilities: Mostly of the class; of the object where they depend on its options.
     :cvar options: Its own part of ``storage`` as an Ansible argument spec, without ``default``s: an option of
         another driver must be told from one that was not given. ``from_options`` fills in the defaults.
     :ivar runner: Runs qemu-img where an image has to be converted; a driver whose handles take any image sets it.
     """
 
     name: t.ClassVar[str]
-    capabilities: t.ClassVar[Capabilities]
     options: t.ClassVar[t.Mapping[str, t.Mapping[str, t.Any]]]
     runner: t.Optional[CommandRunner] = None
+
+    @property
+    @abc.abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
 
     @classmethod
     @abc.abstractmethod
@@ -253,6 +262,12 @@ class VolumeDriver(abc.ABC):
         :raises InvalidInput: with what to do instead.
         """
 
+    def check_removable(self, volume: Volume) -> None:
+        """Refuse, before anything is removed, what is not this collection's to remove.
+
+        :raises Foreign: saying what it is.
+        """
+
     def check_room(self, requests: t.Sequence[Request], source: t.Optional[ImageSource]) -> None:
         """Refuse, before the first write, what will not fit into quota or free space.
 
@@ -274,6 +289,10 @@ class VolumeDriver(abc.ABC):
     @abc.abstractmethod
     def create(self, request: Request, record: Record) -> Volume:
         """A new volume that reads as zeroes, carrying ``record``."""
+
+    def begin(self, request: Request, record: Record) -> Volume:
+        """As ``create``, for a volume that is filled next: without ``capabilities.zeroed`` it may hold anything."""
+        return self.create(request, record)
 
     @abc.abstractmethod
     def remove(self, volume: Volume, job: Job) -> None:
@@ -325,17 +344,19 @@ class VolumeDriver(abc.ABC):
     def fill_new(self, source: ImageSource, requests: t.Sequence[Request], fan_out: str, job: Job) -> Filled:
         """Make volumes that hold the image, none of which exists yet.
 
-        This default creates them marked as filling, copies the image into the first (or into all, where the back end
+        This default begins them marked as filling, copies the image into the first (or into all, where the back end
         cannot clone), clones the others, and only then marks them ready.
 
         :param fan_out: ``auto``, ``copy`` or ``clone``.
         """
         filling = record_of(source.describe(), FILLING)
         ready = record_of(source.describe(), READY)
+        if fan_out == "clone" and not self.capabilities.clone and len(requests) > 1:
+            raise InvalidInput("fan_out: volumes of the driver %s cannot be cloned here; use fan_out: auto" % self.name)
         cloning = self.capabilities.clone and fan_out != "copy" and len(requests) > 1
         started = time.monotonic()
-        copied = [self.create(request, filling) for request in (requests[:1] if cloning else requests)]
-        self.copy_image(source, copied, job, fresh=True)
+        copied = [self.begin(request, filling) for request in (requests[:1] if cloning else requests)]
+        self.copy_image(source, copied, job, fresh=self.capabilities.zeroed)
         made = [Made(self.mark(volume, ready), COPIED, time.monotonic() - started) for volume in copied]
         errors: t.Dict[str, Exception] = {}
         for request in requests[len(copied):]:

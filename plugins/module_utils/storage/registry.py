@@ -9,26 +9,35 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.block.driver import BlockDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.driver import CinderDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import Surroundings, VolumeDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.lvm.driver import LvmDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.driver import RbdDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.sheepdog.driver import SheepdogDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen.driver import XenDriver
 
 DEFAULT = CinderDriver.name
-DRIVERS: t.Dict[str, t.Type[VolumeDriver]] = {driver.name: driver for driver in (CinderDriver, FileDriver, XenDriver)}
+DRIVERS: t.Dict[str, t.Type[VolumeDriver]] = {driver.name: driver for driver in (
+    BlockDriver, CinderDriver, FileDriver, LvmDriver, RbdDriver, SheepdogDriver, XenDriver)}
 
 
-def storage_option() -> t.Dict[str, t.Any]:
-    """Argument spec: ``storage``, with the driver's name and every driver's own options."""
+def storage_option(name: str = "storage", *, required: bool = False) -> t.Dict[str, t.Any]:
+    """Argument spec: ``storage``, or an option of another name, with the driver's name and every driver's own options.
+
+    :param required: It has to be given, even if empty; else it is empty by default.
+    """
     spec: t.Dict[str, t.Any] = {"driver": {"type": "str", "default": DEFAULT, "choices": sorted(DRIVERS)}}
     for driver in DRIVERS.values():
         spec.update(driver.options)
-    return {"storage": {"type": "dict", "default": {}, "options": spec}}
+    return {name: {"type": "dict", "options": spec, **({"required": True} if required else {"default": {}})}}
 
 
-def make_driver(storage: t.Mapping[str, t.Any], surroundings: Surroundings) -> VolumeDriver:
+def make_driver(storage: t.Mapping[str, t.Any], surroundings: Surroundings, *, option: str = "storage") -> VolumeDriver:
     """The driver that ``storage`` asks for, set up with its options.
 
+    :param option: Its name, for messages.
     :raises InvalidInput: when an option belongs to another driver.
     """
     driver = DRIVERS[storage.get("driver", DEFAULT)]
@@ -37,7 +46,7 @@ def make_driver(storage: t.Mapping[str, t.Any], surroundings: Surroundings) -> V
         if name not in driver.options:
             owners = sorted(other.name for other in DRIVERS.values() if name in other.options)
             raise InvalidInput(
-                "storage.%s is an option of the driver %s, but storage.driver is %s; it takes: %s"
-                % (name, " and ".join(owners), driver.name, ", ".join(sorted(driver.options)))
+                "%s.%s is an option of the driver %s, but %s.driver is %s; it takes: %s"
+                % (option, name, " and ".join(owners), option, driver.name, ", ".join(sorted(driver.options)))
             )
     return driver.from_options(given, surroundings)

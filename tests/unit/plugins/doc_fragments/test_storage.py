@@ -13,11 +13,17 @@ import yaml
 
 pytest.importorskip("cinderclient")
 
-from ansible_collections.bootable.volumes.plugins.doc_fragments import attributes, openstack, storage, storage_cinder, storage_file, storage_xen, waiting
+from ansible_collections.bootable.volumes.plugins.doc_fragments import (
+    attributes, openstack, storage, storage_block, storage_cinder, storage_file, storage_lvm, storage_rbd, storage_sheepdog, storage_xen, waiting,
+)
 from ansible_collections.bootable.volumes.plugins.module_utils.module import waiting_spec
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.block.driver import BlockDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.driver import CinderDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import VolumeDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.lvm.driver import LvmDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.driver import RbdDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.sheepdog.driver import SheepdogDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.registry import storage_option
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen.driver import XenDriver
 
@@ -34,7 +40,10 @@ def told(spec: t.Mapping[str, t.Mapping[str, t.Any]]) -> t.Dict[str, t.Dict[str,
     return {name: {key: option[key] for key in KEYS if key in option} for name, option in spec.items()}
 
 
-@pytest.mark.parametrize("driver, fragment", [(CinderDriver, storage_cinder), (FileDriver, storage_file), (XenDriver, storage_xen)])
+@pytest.mark.parametrize("driver, fragment", [
+    (BlockDriver, storage_block), (CinderDriver, storage_cinder), (FileDriver, storage_file), (LvmDriver, storage_lvm), (RbdDriver, storage_rbd),
+    (SheepdogDriver, storage_sheepdog), (XenDriver, storage_xen),
+])
 def test_a_fragment_says_what_its_driver_takes(driver: t.Type[VolumeDriver], fragment: t.Any) -> None:
     assert told(options(fragment.ModuleDocFragment.DOCUMENTATION)) == told(driver.options)
 

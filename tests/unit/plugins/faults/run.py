@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A run of ``volume_from_image`` on files, in a process of its own, that may be killed at a chosen moment.
+"""A run of ``volume_from_image`` on a host, in a process of its own, that may be killed at a chosen moment.
 
 Called with a JSON object as its only argument; prints how each volume came to be.
 """
@@ -23,6 +23,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.host.commands imp
 from ansible_collections.bootable.volumes.plugins.module_utils.images.url import UrlImage
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_from_image import VolumeFromImage
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.registry import make_driver
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import HostRunner, surroundings
 
 
@@ -46,11 +47,21 @@ class DeadlyListener(Listener):
 
 
 class DeadlyRunner(CommandRunner):
-    """Ends the process while qemu-img converts."""
+    """Ends the process while a command runs, such as the conversion by qemu-img.
 
-    def run(self, args: t.Sequence[str], *, limits: t.Optional[Limits] = None, timeout: t.Optional[float] = None) -> Completed:
-        if "convert" not in args:
-            return HostRunner().run(args, limits=limits, timeout=timeout)
+    :param word: Stands in the command.
+    :param number: Which of the commands with that word.
+    """
+
+    def __init__(self, word: str, number: int) -> None:
+        self._word = word
+        self._left = number
+
+    def run(self, args: t.Sequence[str], *, limits: t.Optional[Limits] = None, timeout: t.Optional[float] = None,
+            files: t.Sequence[int] = ()) -> Completed:
+        self._left -= self._word in args
+        if self._word not in args or self._left:
+            return HostRunner().run(args, limits=limits, timeout=timeout, files=files)
         with subprocess.Popen(["setpriv", "--pdeathsig", "KILL"] + list(args)):
             die()
         raise AssertionError("still alive")
@@ -72,12 +83,13 @@ def deadly(call: str, number: int) -> None:
 def perform(order: t.Mapping[str, t.Any]) -> t.Dict[str, str]:
     """One run; volumes to how each came to be."""
     kind, point, number = order.get("kill") or ("", "", 0)
-    runner: CommandRunner = DeadlyRunner() if kind == "command" else HostRunner()
+    runner: CommandRunner = DeadlyRunner(point, number) if kind == "command" else HostRunner()
     listener = DeadlyListener(point, number) if kind == "event" else Listener()
-    driver = FileDriver.from_options(order["storage"], surroundings(runner))
+    driver = make_driver({"driver": FileDriver.name, **order["storage"]}, surroundings(runner))
     job = Job(Deadline(60), listener=listener)
     source = UrlImage(order["url"], checksum=order["checksum"], declared_format=order["format"])
-    operation = VolumeFromImage(driver=driver, source=source, names=order["names"], size=order["size"], on_drift="fail", fan_out="auto", job=job)
+    operation = VolumeFromImage(driver=driver, source=source, names=order["names"], size=order["size"], on_drift=order.get("on_drift", "fail"),
+                                fan_out="auto", job=job)
     with operation.exclusive():
         plan = operation.plan()
         if kind == "call":

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import pathlib
 import shutil
-import signal
 import struct
 import subprocess
-import sys
 import typing as t
 
-import ansible_collections
 import pytest
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, IntegrityError, NoRoom
@@ -33,7 +29,7 @@ from ansible_collections.bootable.volumes.tests.unit.fakes.disks import pattern,
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import BytesImage, make_job
 from ansible_collections.bootable.volumes.tests.unit.fakes.volumes import make_driver, names_in, whole
 from ansible_collections.bootable.volumes.tests.unit.fakes.web import Site, serving
-from ansible_collections.bootable.volumes.tests.unit.plugins.faults.run import perform
+from ansible_collections.bootable.volumes.tests.unit.plugins.faults.runs import Runs
 
 NAMES = ["a", "b", "c"]
 SIZE = 6 * MIB
@@ -48,32 +44,16 @@ def site() -> t.Iterator[Site]:
         yield site
 
 
-class Runs:
-    """Runs in processes of their own, all of one task."""
+class FileRuns(Runs):
+    """That make files."""
 
     def __init__(self, site: Site, folder: pathlib.Path, image: str, format: str) -> None:
-        self.folder = folder
-        self.format = format
-        self.order = {
+        super().__init__({
             "url": site.url + image, "format": image.rpartition(".")[2], "checksum": "sha512:" + hashlib.sha512(site.files[image]).hexdigest(),
             "names": NAMES, "size": SIZE, "storage": {"mountpoints": [str(folder)], "format": format, "allow_unmounted": True},
-        }
-
-    def start(self, kill: t.Optional[t.Sequence[t.Any]] = None) -> subprocess.Popen[str]:
-        roots = os.pathsep.join(os.path.dirname(path) for path in ansible_collections.__path__)
-        script = pathlib.Path(__file__).with_name("run.py")
-        return subprocess.Popen([sys.executable, str(script), json.dumps(dict(self.order, kill=kill))], text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ, PYTHONPATH=roots))
-
-    def run_and_die(self, kill: t.Sequence[t.Any]) -> None:
-        """One run that ends by a signal."""
-        process = self.start(kill)
-        dummy, err = process.communicate(timeout=60)
-        assert process.returncode == -signal.SIGKILL, err or "it lived on"
-
-    def run(self) -> t.Dict[str, str]:
-        """One run to its end."""
-        return perform(self.order)
+        })
+        self.folder = folder
+        self.format = format
 
     def expect_whole(self) -> None:
         """All volumes, each with the image in it, and nothing else."""
@@ -106,7 +86,7 @@ class Runs:
     ("/disk.raw", "raw", ("call", "unlink", 7)),
 ], ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value)))
 def test_killed_and_run_again_it_ends_well(site: Site, one: pathlib.Path, image: str, format: str, kill: t.Sequence[t.Any]) -> None:
-    runs = Runs(site, one, image, format)
+    runs = FileRuns(site, one, image, format)
     runs.run_and_die(kill)
     running = subprocess.run(["pgrep", "-f", "qemu-img convert.*%s" % one], capture_output=True, text=True, check=False).stdout
     assert running == "", "no command outlives its run"
@@ -116,13 +96,8 @@ def test_killed_and_run_again_it_ends_well(site: Site, one: pathlib.Path, image:
 
 
 def test_two_runs_at_once_make_n_volumes(site: Site, one: pathlib.Path) -> None:
-    runs = Runs(site, one, "/disk.qcow2", "raw")
-    both = [runs.start(), runs.start()]
-    results = []
-    for process in both:
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == 0, err
-        results.append(json.loads(out))
+    runs = FileRuns(site, one, "/disk.qcow2", "raw")
+    results = runs.run_twice_at_once()
     assert sorted(how for result in results for how in result.values() if how == "unchanged") == ["unchanged"] * 3
     runs.expect_whole()
 

@@ -48,5 +48,9 @@ def test_every_path_lies_in_a_mount(mounts: Mounts, path: str, point: str) -> No
     assert found and found.point == point
 
 
+def test_each_names_its_device(mounts: Mounts) -> None:
+    assert {mount.point: mount.number for mount in mounts}["/srv/ro"] == "0:32"
+
+
 def test_this_machine_has_a_root() -> None:
     assert Mounts.now().at("/") is not None
