@@ -286,7 +286,6 @@ class Bench:
         self._empty()
         return good
 
-
     # --- XenServer ---
 
     def pool(self) -> bool:

@@ -77,7 +77,10 @@ def footprint(pool: Pool, ref: str) -> int:
     row = pool.database.row("VDI", ref)
     if thick(pool, row["SR"]) and row["managed"] and not row["is_a_snapshot"]:
         return int(row["virtual_size"])
-    return pool.store.allocated(row["uuid"])
+    try:
+        return pool.store.allocated(row["uuid"])
+    except FileNotFoundError:  # it is being destroyed, and its record goes next
+        return 0
 
 
 def used(pool: Pool, sr: str) -> int:

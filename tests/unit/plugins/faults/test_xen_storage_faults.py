@@ -44,7 +44,7 @@ SIZE = 6 * MIB
 LAYERS = [vhds.scattered(seed, SIZE, 5) for seed in (1, 2, 3)]
 DISK = vhds.disk(SIZE, *LAYERS)
 CHAIN = vhds.chain(SIZE, *LAYERS)
-NAMES = ["a", "b", "c"]
+NAMES = ("a", "b", "c")
 
 
 def archive(**how: t.Any) -> BytesImage:
@@ -334,7 +334,7 @@ def test_a_connection_that_breaks_at_a_request_doubles_nothing(xapi: Simulator, 
 
 
 def test_two_runs_at_once_make_each_volume_once(xapi: Simulator, again: Runs) -> None:
-    done, troubles = run_all(lambda driver: make(driver), [again() for dummy in range(3)], at_once=3)
+    done, troubles = run_all(make, [again() for dummy in range(3)], at_once=3)
     assert troubles == []
     hows = sorted(sorted(found.values()) for driver, found in done)
     assert hows == [["cloned", "cloned", "copied"], ["unchanged"] * 3, ["unchanged"] * 3]

@@ -110,7 +110,7 @@ def test_a_module_with_a_pool_and_a_cloud_keeps_their_options_apart(monkeypatch)
     spec = module.pool_and_cloud_spec()
     assert spec["validate_certs"]["default"] is True and "auth" in spec
     asked = []
-    monkeypatch.setattr(module.Cloud, "connect", lambda params: asked.append(params))
+    monkeypatch.setattr(module.Cloud, "connect", asked.append)
     wiring = object.__new__(module.Wiring)
     wiring.params, wiring._cloud = {"hostname": "xen1", "validate_certs": False, "api_timeout": 5, "cloud": {"auth": {}}}, None
     wiring.cloud()

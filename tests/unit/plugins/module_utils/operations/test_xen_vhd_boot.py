@@ -133,9 +133,10 @@ def test_the_sr_by_name_and_uuid(xen: House, boots: Boots, sr: str) -> None:
 
 
 def test_what_is_not_there_is_told_before_anything_is_made(xen: House, boots: Boots) -> None:
+    known = BytesImage(IMAGE.data, format="vhd", name="debian", virtual_size=SIZE)
     wishes: t.List[t.Tuple[t.Dict[str, t.Any], t.Type[Exception], str]] = [
         ({"sr": "none"}, NotFound, "sr"), ({"template": "none"}, NotFound, "template"), ({"networks": ({"network": "none"},)}, NotFound, "network"),
-        ({"affinity": "none"}, NotFound, "host"), ({"size": MIB}, InvalidInput, "size"), ({"wait_for": "ip", "networks": ()}, InvalidInput, "networks"),
+        ({"affinity": "none"}, NotFound, "host"), ({"size": MIB, "image": known}, InvalidInput, "size"), ({"wait_for": "ip", "networks": ()}, InvalidInput, "networks"),
         ({"image": None}, InvalidInput, "image"), ({"names": " a"}, InvalidInput, "name"), ({"size": 1 << 45, "sr": LVM}, InvalidInput, "size"),
         ({"size": 1 << 40, "sr": LVM}, NoRoom, LVM),
     ]
@@ -144,6 +145,12 @@ def test_what_is_not_there_is_told_before_anything_is_made(xen: House, boots: Bo
             boots.run(**wish)
         with pytest.raises(kind, match=words):
             boots.check(**wish)
+    assert xen.machines() == {} and xen.disks() == []
+
+
+def test_a_size_that_turns_out_to_be_too_small_is_told_with_the_one_that_is_needed(xen: House, boots: Boots) -> None:
+    with pytest.raises(InvalidInput, match="needs 6 MiB"):
+        boots.run(size=2 * MIB)
     assert xen.machines() == {} and xen.disks() == []
 
 

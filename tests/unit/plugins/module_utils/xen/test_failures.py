@@ -22,7 +22,7 @@ def test_every_line_of_the_table(code: str) -> None:
     assert issubclass(known.kind, XenFailure)
     assert known.words and not known.words[0].isupper() and not known.words.endswith(".")
     found = failure([code, "one", "two", "three", "four"], "XAPI refused VDI.create")
-    assert type(found) is known.kind and found.code == code and found.details["xapi_error"] == code
+    assert found.__class__ is known.kind and found.code == code and found.details["xapi_error"] == code
     assert found.message.startswith("XAPI refused VDI.create: ") and code in found.message and "{" not in found.message
     assert failure([code], "XAPI refused it").message  # fewer parameters than the words have places for
 
@@ -46,7 +46,7 @@ def test_they_are_what_others_look_for(code: str, kinds: tuple) -> None:  # type
 
 def test_what_is_not_known_is_told_in_xapis_own_words() -> None:
     found = failure(["SOMETHING_NEW", "a", "", "b"], "XAPI refused it")
-    assert type(found) is XenFailure and found.params == ["a", "", "b"]
+    assert found.__class__ is XenFailure and found.params == ["a", "", "b"]
     assert found.message == "XAPI refused it: SOMETHING_NEW [a, b]"
     assert failure([], "XAPI refused it").message == "XAPI refused it: UNKNOWN"
 

@@ -130,7 +130,7 @@ def test_what_may_not_be_done(pool: Pool, vdi: Vdi) -> None:
     with opened(pool, vdi, writable=False) as handle:
         with pytest.raises(InvalidInput, match="reading only"):
             handle.write(0, b"x")
-    for call in (lambda: handle.read(0, 1), lambda: handle.flush(), lambda: handle.zero(0, 1)):
+    for call in (lambda: handle.read(0, 1), handle.flush, lambda: handle.zero(0, 1)):
         with pytest.raises(InvalidInput, match="not open any more"):
             call()
     handle.close()
