@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import tempfile
+
 import pytest
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError
-from ansible_collections.bootable.volumes.plugins.module_utils.host.commands import Limits, ModuleRunner
+from ansible_collections.bootable.volumes.plugins.module_utils.host.commands import Limits, ModuleRunner, redirected
 
 
 class Module:
@@ -54,3 +57,16 @@ def test_run_ok_raises_with_the_commands_own_words():
     assert str(refused.value) == "qemu-img info failed with exit code 1: qemu-img: no such file"
     assert refused.value.details == {"command": ["qemu-img", "info", "/x"], "rc": 1}
     assert ModuleRunner(Module()).run_ok(["true"]) == "out"
+
+
+def test_a_command_reads_from_one_open_file_and_writes_to_another():
+    with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as target:
+        source.write(b"\xff\0bytes")
+        source.seek(0)
+        files = (source.fileno(), target.fileno())
+        done = subprocess.run(redirected(["cat"], stdin=files[0], stdout=files[1]), pass_fds=files, check=True, stdout=subprocess.PIPE)
+        target.seek(0)
+        assert (target.read(), done.stdout) == (b"\xff\0bytes", b"")
+        source.seek(0)
+        done = subprocess.run(redirected(["cat"], stdin=files[0]), pass_fds=files, check=True, stdout=subprocess.PIPE)
+        assert done.stdout == b"\xff\0bytes"
