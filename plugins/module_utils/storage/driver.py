@@ -349,17 +349,13 @@ class VolumeDriver(abc.ABC):
 
         :param fan_out: ``auto``, ``copy`` or ``clone``.
         """
-        filling = record_of(source.describe(), FILLING)
         ready = record_of(source.describe(), READY)
         if fan_out == "clone" and not self.capabilities.clone and len(requests) > 1:
             raise InvalidInput("fan_out: volumes of the driver %s cannot be cloned here; use fan_out: auto" % self.name)
         cloning = self.capabilities.clone and fan_out != "copy" and len(requests) > 1
-        started = time.monotonic()
-        copied = [self.begin(request, filling) for request in (requests[:1] if cloning else requests)]
-        self.copy_image(source, copied, job, fresh=self.capabilities.zeroed)
-        made = [Made(self.mark(volume, ready), COPIED, time.monotonic() - started) for volume in copied]
+        made = self.fill_copies(source, requests[:1] if cloning else requests, job)
         errors: t.Dict[str, Exception] = {}
-        for request in requests[len(copied):]:
+        for request in requests[len(made):]:
             started = time.monotonic()
             try:
                 made.append(Made(self.clone(made[0].volume, request, ready, job), CLONED, time.monotonic() - started))
@@ -368,6 +364,13 @@ class VolumeDriver(abc.ABC):
         if cloning:
             return Filled(tuple(made), errors, "clone", "the back end clones volumes")
         return Filled(tuple(made), errors, "copy", "the image is read once and written to every volume")
+
+    def fill_copies(self, source: ImageSource, requests: t.Sequence[Request], job: Job) -> t.List[Made]:
+        """Make volumes that each get the image's own bytes, which are read once; none of them exists yet."""
+        started = time.monotonic()
+        copied = [self.begin(request, record_of(source.describe(), FILLING)) for request in requests]
+        self.copy_image(source, copied, job, fresh=self.capabilities.zeroed)
+        return [Made(self.mark(volume, record_of(source.describe(), READY)), COPIED, time.monotonic() - started) for volume in copied]
 
     def refill(self, source: ImageSource, volume: Volume, job: Job) -> Made:
         """Replace the content of an existing volume by the image; the volume is large enough and nothing holds it."""

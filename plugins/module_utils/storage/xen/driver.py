@@ -26,8 +26,8 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting impo
 from ansible_collections.bootable.volumes.plugins.module_utils.images.dispatch import Adapter, adapter_for
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription, ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import (
-    ADOPTED, AVAILABLE, BROKEN, CLONED, COPIED, HALF_DONE, WORKING,
-    Capabilities, Filled, Handle, Made, Request, Surroundings, Volume, VolumeDriver,
+    ADOPTED, AVAILABLE, BROKEN, COPIED, HALF_DONE, WORKING,
+    Capabilities, Handle, Made, Request, Surroundings, Volume, VolumeDriver,
 )
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, READY, Record, record_of
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen import notes
@@ -329,17 +329,15 @@ class XenDriver(VolumeDriver):
                         sr.name, sr.uuid, error.message), code=error.code, params=error.params)
         return error
 
-    def fill_new(self, source: ImageSource, requests: t.Sequence[Request], fan_out: str, job: Job) -> Filled:
+    def fill_copies(self, source: ImageSource, requests: t.Sequence[Request], job: Job) -> t.List[Made]:
         """As the contract's own, but what cannot be filled is removed again; not so if time runs out, for then the next run goes on."""
-        ready, filling = (record_of(source.describe(), state) for state in (READY, FILLING))
-        cloning = fan_out != "copy" and len(requests) > 1
-        copied, made = [], []
         started = time.monotonic()
+        copied: t.List[Volume] = []
         try:
-            for request in requests[:1] if cloning else requests:
-                copied.append(self.create(request, filling))
+            for request in requests:
+                copied.append(self.create(request, record_of(source.describe(), FILLING)))
             self.copy_image(source, copied, job, fresh=True)
-            made = [Made(self.mark(volume, ready), COPIED, time.monotonic() - started) for volume in copied]
+            return [Made(self.mark(volume, record_of(source.describe(), READY)), COPIED, time.monotonic() - started) for volume in copied]
         except TimedOut:
             raise
         except VolumesError:
@@ -347,16 +345,6 @@ class XenDriver(VolumeDriver):
                 with contextlib.suppress(VolumesError):
                     self._discard(self._vdi(volume).ref)
             raise
-        errors: t.Dict[str, Exception] = {}
-        for request in requests[len(copied):]:
-            started = time.monotonic()
-            try:
-                made.append(Made(self.clone(made[0].volume, request, ready, job), CLONED, time.monotonic() - started))
-            except VolumesError as error:
-                errors[request.name] = error
-        if cloning:
-            return Filled(tuple(made), errors, "clone", "the pool clones disks, so one was filled and the others cloned from it")
-        return Filled(tuple(made), errors, "copy", "the image is read once and written to every disk")
 
     def adopt(self, source: ImageSource, volume: Volume, job: Job) -> Made:
         started = time.monotonic()
