@@ -26,18 +26,21 @@ def opened(read: Read, *, folder: t.Optional[str] = None) -> t.Iterator[Layer]:
     :raises NoRoom: there is no room to keep it.
     """
     forward = Forward(read)
-    try:
-        stream: t.Optional[VhdStream] = VhdStream(forward)
-    except NotForward:
-        stream = None
-    if stream is not None:
-        yield stream
-        return
-    with RawFile.nameless(folder) as file:
-        stored = 0
-        for piece in forward.again():
-            if not blank(piece):
-                file.write(stored, piece)
-            stored += len(piece)
-        file.resize(stored)
-        yield VhdFile(file.read, stored)
+    with contextlib.ExitStack() as kept:
+        try:
+            layer: Layer = VhdStream(forward)
+        except NotForward:
+            file = kept.enter_context(RawFile.nameless(folder))
+            layer = VhdFile(file.read, _keep(forward, file))
+        yield layer
+
+
+def _keep(forward: Forward, file: RawFile) -> int:
+    """Write everything from the beginning on; how many bytes there are."""
+    stored = 0
+    for piece in forward.again():
+        if not blank(piece):
+            file.write(stored, piece)
+        stored += len(piece)
+    file.resize(stored)
+    return stored

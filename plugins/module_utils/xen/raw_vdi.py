@@ -144,10 +144,57 @@ def _head(file: t.BinaryIO) -> t.Tuple[int, str, t.Dict[str, str]]:
     return int(status), reason, {name.strip().lower(): value.strip() for name, value in fields.items()}
 
 
+class _Transfer:
+    """A request for a disk's bytes, with the task that says what has become of it."""
+
+    def __init__(self, pool: Pool, deadline: Deadline, what: str) -> None:
+        self._pool = pool
+        self._deadline = deadline
+        self._what = what
+        self._task = pool.create_task("bootable.volumes: %s" % what)
+        self._answer: t.Optional[_Answer] = None
+
+    def _break_off(self) -> None:
+        """Hang up, and return when the host has let go of the disk: until it has, nobody else gets at it."""
+        self._hang_up()
+        if self._task:
+            with contextlib.suppress(VolumesError):
+                self._verdict()
+            self._forget()
+
+    def _verdict(self) -> None:
+        """The task's failure, if it fails soon.
+
+        :raises XenFailure: as it did.
+        """
+        clock = self._deadline.clock
+        give_up = clock.now() + min(_VERDICT, max(1.0, self._deadline.remaining()))
+        while clock.now() < give_up:
+            try:
+                if tasks.look(self._pool, self._task, self._what) is not None:
+                    return
+            except XenFailure:
+                raise
+            except BackendError:
+                pass  # whatever broke the connection may have broken this one, too
+            clock.sleep(0.2)
+
+    def _hang_up(self) -> None:
+        if self._answer is not None:
+            answer, self._answer = self._answer, None
+            answer.close()
+
+    def _forget(self) -> None:
+        if self._task:
+            task, self._task = self._task, ""
+            with contextlib.suppress(VolumesError):
+                self._pool.call("task.destroy", task)
+
+
 # --- to a host ---
 
 
-class _Upload:
+class _Upload(_Transfer):
     """A PUT that is under way.
 
     :param length: Of the body; None where the format itself says when it ends.
@@ -155,12 +202,8 @@ class _Upload:
     """
 
     def __init__(self, pool: Pool, vdi: str, query: t.Mapping[str, str], length: t.Optional[int], deadline: Deadline, what: str) -> None:
-        self._pool = pool
-        self._deadline = deadline
-        self._what = what
+        super().__init__(pool, deadline, what)
         self._left = length
-        self._task = pool.create_task("bootable.volumes: %s" % what)
-        self._answer: t.Optional[_Answer] = None
         try:
             self._answer = _request(pool, "PUT", "/import_raw_vdi", dict(query, vdi=vdi), self._task, length, "could not %s" % what)
         except BaseException:
@@ -196,12 +239,8 @@ class _Upload:
             self._forget()
 
     def abort(self) -> None:
-        """Break off, and return when the host has let go of the disk; what was written stays written. May be called twice."""
-        self._hang_up()
-        if self._task:
-            with contextlib.suppress(VolumesError):
-                self._verdict()
-            self._forget()
+        """Break off; what was written stays written. May be called twice."""
+        self._break_off()
 
     def _broken(self, error: OSError) -> t.NoReturn:
         """The host hung up. Why is for the task to say."""
@@ -212,34 +251,6 @@ class _Upload:
             self._forget()
         words = "it did not take any bytes for %d s" % self._pool.timeout if isinstance(error, socket.timeout) else error.strerror or type(error).__name__
         raise BackendError("XAPI did not %s: the connection broke: %s" % (self._what, words)) from None
-
-    def _verdict(self) -> None:
-        """The task's failure, if it fails soon.
-
-        :raises XenFailure: as it did.
-        """
-        clock = self._deadline.clock
-        give_up = clock.now() + min(_VERDICT, max(1.0, self._deadline.remaining()))
-        while clock.now() < give_up:
-            try:
-                if tasks.look(self._pool, self._task, self._what) is not None:
-                    return
-            except XenFailure:
-                raise
-            except BackendError:
-                pass  # whatever broke the connection may have broken this one, too
-            clock.sleep(0.2)
-
-    def _hang_up(self) -> None:
-        if self._answer is not None:
-            answer, self._answer = self._answer, None
-            answer.close()
-
-    def _forget(self) -> None:
-        if self._task:
-            task, self._task = self._task, ""
-            with contextlib.suppress(VolumesError):
-                self._pool.call("task.destroy", task)
 
 
 class VhdPut(_Upload):
@@ -308,7 +319,7 @@ class ChunkedPut:
 # --- from a host ---
 
 
-class Download:
+class Download(_Transfer):
     """The content of a disk, in one forward pass. A context manager that hangs up.
 
     :param vdi: The disk's reference; no running machine may have it writable.
@@ -318,18 +329,14 @@ class Download:
     """
 
     def __init__(self, pool: Pool, vdi: str, *, format: str, deadline: Deadline, what: str, base: t.Optional[str] = None) -> None:
-        self._pool = pool
-        self._deadline = deadline
-        self._what = what
+        super().__init__(pool, deadline, what)
         query = {"vdi": vdi, "format": format}
         if base:
             query["base"] = base
-        self._task = pool.create_task("bootable.volumes: %s" % what)
-        self._answer: t.Optional[_Answer] = None
         try:
             self._answer = _request(pool, "GET", "/export_raw_vdi", query, self._task, None, "could not %s" % what)
         except BaseException:
-            self.close()
+            self._forget()
             raise
 
     def read(self, length: int) -> bytes:
@@ -351,26 +358,23 @@ class Download:
 
         :raises XenFailure: the host has failed, and says so amid the bytes.
         """
-        return tasks.look(self._pool, self._task, self._what) is not None
+        return not self._task or tasks.look(self._pool, self._task, self._what) is not None
 
     def finish(self) -> None:
         """Everything was read: return if it was the whole disk.
 
         :raises XenFailure: the host failed.
         """
+        if not self._task:
+            return
         with contextlib.suppress(OSError):  # what is left is at most an error in HTTP's words, which the task has in better ones
             t.cast(_Answer, self._answer).file.read(64 * KIB)
         tasks.wait(self._pool, self._task, self._deadline, self._what)
+        self._forget()
 
     def close(self) -> None:
         """Hang up. May be called twice."""
-        if self._answer is not None:
-            answer, self._answer = self._answer, None
-            answer.close()
-        if self._task:
-            task, self._task = self._task, ""
-            with contextlib.suppress(VolumesError):
-                self._pool.call("task.destroy", task)
+        self._break_off()
 
     def __enter__(self) -> Download:
         return self

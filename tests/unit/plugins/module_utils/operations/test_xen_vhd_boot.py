@@ -136,7 +136,8 @@ def test_what_is_not_there_is_told_before_anything_is_made(xen: House, boots: Bo
     known = BytesImage(IMAGE.data, format="vhd", name="debian", virtual_size=SIZE)
     wishes: t.List[t.Tuple[t.Dict[str, t.Any], t.Type[Exception], str]] = [
         ({"sr": "none"}, NotFound, "sr"), ({"template": "none"}, NotFound, "template"), ({"networks": ({"network": "none"},)}, NotFound, "network"),
-        ({"affinity": "none"}, NotFound, "host"), ({"size": MIB, "image": known}, InvalidInput, "size"), ({"wait_for": "ip", "networks": ()}, InvalidInput, "networks"),
+        ({"affinity": "none"}, NotFound, "host"), ({"size": MIB, "image": known}, InvalidInput, "size"),
+        ({"wait_for": "ip", "networks": ()}, InvalidInput, "networks"),
         ({"image": None}, InvalidInput, "image"), ({"names": " a"}, InvalidInput, "name"), ({"size": 1 << 45, "sr": LVM}, InvalidInput, "size"),
         ({"size": 1 << 40, "sr": LVM}, NoRoom, LVM),
     ]

@@ -167,7 +167,7 @@ WHOLE_BLOCK = len(GOOD) - 512 - 2 * MIB
 @pytest.mark.parametrize("archive", [False, True])
 @pytest.mark.parametrize("data", [
     b"", GOOD[:100], GOOD[:1000], GOOD[:1700], GOOD[:2600], GOOD[:WHOLE_BLOCK], GOOD[:-512], GOOD[:-1], REPLY, GOOD[:1536] + REPLY, GOOD[:-2 * MIB] + REPLY,
-    GOOD[:-512] + REPLY, GOOD + REPLY])
+    GOOD[:-512] + REPLY, GOOD + REPLY], ids=lambda data: "%d bytes" % len(data))
 def test_exports_that_break_off(data: bytes, archive: bool) -> None:
     """The pool is asked why; if it has nothing to say, what came is not enough all the same."""
     exports = {"no room": Export(data, pending=3, failure=BackendError("the storage has no room")), "did not come whole": Export(data, pending=99)}

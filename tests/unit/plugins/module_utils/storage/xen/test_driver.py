@@ -206,8 +206,9 @@ def test_a_disk_does_not_shrink(again: Runs) -> None:
     (SHARED, 300 * GIB, None, ""),
 ])
 def test_what_will_not_fit_is_told_beforehand(xapi: Simulator, sr: str, size: int, kind: t.Optional[t.Type[Exception]], words: str) -> None:
-    with runs(xapi, sr) as again, (pytest.raises(kind, match=words) if kind else contextlib.nullcontext()):
-        again().check_room([Request("v", size)], BytesImage(raw_disk()))
+    with runs(xapi, sr) as again:
+        with pytest.raises(kind, match=words) if kind else contextlib.nullcontext():
+            again().check_room([Request("v", size)], BytesImage(raw_disk()))
 
 
 def test_a_repository_without_a_host_is_told_beforehand(xapi: Simulator, again: Runs) -> None:
