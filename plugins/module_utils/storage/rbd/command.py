@@ -229,8 +229,6 @@ class CommandPool(Pool):
     # --- bytes ---
 
     def open(self, name: str, size: int, *, write: bool) -> Handle:
-        if self.look(name) is None:
-            raise Gone("%s is not there any more" % self.place.spec(name))
         return StreamHandle(size, importing=self._importing(name) if write else None, exporting=self._exporting(name))
 
     def _importing(self, name: str) -> t.Callable[[int], str]:
