@@ -58,7 +58,8 @@ class BlockFile(RawFile):
             fd = os.open(path, (os.O_RDWR if write else os.O_RDONLY) | os.O_EXCL | os.O_CLOEXEC)
         except OSError as error:
             if error.errno == errno.EBUSY:
-                raise InUse("%s is in use: the kernel does not give it away; unmount it, or stop what holds it" % path, holders={path: ["the kernel"]}) from error
+                raise InUse("%s is in use: the kernel does not give it away; unmount it, or stop what holds it" % path,
+                            holders={path: ["the kernel"]}) from error
             raise BackendError("%s cannot be opened: %s" % (path, error.strerror)) from error
         try:
             return cls(fd, os.lseek(fd, 0, os.SEEK_END), thin=thin)

@@ -184,12 +184,14 @@ class RBD:
 class Image:
     """rbd.Image; open for writing it is watched."""
 
-    def __init__(self, ioctx: Ioctx, name: str, read_only: bool = False) -> None:
+    def __init__(self, ioctx: Ioctx, name: t.Optional[str] = None, read_only: bool = False, image_id: t.Optional[str] = None) -> None:
         self._ioctx = ioctx
         self._ceph = ioctx.cluster.ceph
         self._read_only = read_only
+        if image_id is not None and image_id not in ioctx.space.trash:
+            raise ImageNotFound("[errno 2] RBD image not found")
         with told(_RBD):
-            self._disk: Disk = ioctx.space.disk(name)
+            self._disk: Disk = ioctx.space.trash[image_id] if image_id is not None else ioctx.space.disk(str(name))
         self._closed = False
         if not read_only:
             self._disk.watchers[ioctx.cluster.get_instance_id()] = None
@@ -256,6 +258,10 @@ class Image:
         with told(_RBD):
             self._ceph.drop(self._writable(), name)
 
+    def remove_snap_by_id(self, number: int) -> None:
+        with told(_RBD):
+            self._ceph.drop_trashed(self._writable(), self._disk.snaps[number])
+
     def flatten(self) -> None:
         with told(_RBD):
             self._ceph.flatten(self._writable())
@@ -291,6 +297,6 @@ def modules(cluster: FakeCeph) -> t.Tuple[t.Any, t.Any]:
         Rados=type("Rados", (Rados,), {"ceph": cluster}), Error=RadosError, ObjectNotFound=ObjectNotFound, ObjectBusy=ObjectBusy, ObjectExists=ObjectExists)
     rbd = types.SimpleNamespace(
         RBD=RBD, Image=Image, Error=RbdError, ImageNotFound=ImageNotFound, ImageExists=ImageExists, ImageBusy=ImageBusy,
-        ImageHasSnapshots=ImageHasSnapshots, InvalidArgument=InvalidArgument, RBD_SNAP_NAMESPACE_TYPE_USER=0,
+        ImageHasSnapshots=ImageHasSnapshots, InvalidArgument=InvalidArgument, RBD_SNAP_NAMESPACE_TYPE_USER=0, RBD_SNAP_NAMESPACE_TYPE_TRASH=2,
         **{"RBD_FEATURE_" + name.upper().replace("-", "_"): bit for name, bit in _BITS.items()})
     return rados, rbd

@@ -32,9 +32,9 @@ _OPTIONS: t.Dict[str, t.Dict[str, int]] = {
     "flatten": {"--image": 1, "--no-progress": 0},
     "image-meta list": {"--image": 1, "--format": 1},
     "image-meta set": {"--image": 1},
-    "snap ls": {"--image": 1, "--format": 1},
+    "snap ls": {"--image": 1, "--image-id": 1, "--all": 0, "--format": 1},
     "snap create": {"--image": 1, "--snap": 1, "--no-progress": 0},
-    "snap rm": {"--image": 1, "--snap": 1, "--no-progress": 0},
+    "snap rm": {"--image": 1, "--snap": 1, "--image-id": 1, "--snap-id": 1, "--no-progress": 0},
     "trash ls": {"--all": 0, "--format": 1},
     "trash mv": {"--image": 1},
     "trash rm": {"--image-id": 1, "--no-progress": 0},
@@ -172,7 +172,15 @@ class CephCommands(CommandRunner):
         return json.dumps(meta) if meta else ""
 
     def _snap_ls(self, given: Given, space: Space) -> str:
-        return json.dumps([{"name": snap.name} for snap in space.disk(given.one("--image")).snaps if not snap.trashed])
+        disk = self._trashed(given, space) if "--image-id" in given.options else space.disk(given.one("--image"))
+        return json.dumps([{"id": number, "name": snap.name, "namespace": {"type": "trash" if snap.trashed else "user"}}
+                           for number, snap in enumerate(disk.snaps) if not snap.trashed or "--all" in given.options])
+
+    @staticmethod
+    def _trashed(given: Given, space: Space) -> Disk:
+        if given.one("--image-id") not in space.trash:
+            raise Refused(ceph.NOT_THERE, "error opening image with id %s: (2) No such file or directory" % given.one("--image-id"))
+        return space.trash[given.one("--image-id")]
 
     def _trash_ls(self, given: Given, space: Space) -> str:
         return json.dumps([{"id": disk.id, "name": disk.name} for disk in space.trash.values()])
@@ -201,6 +209,12 @@ class CephCommands(CommandRunner):
         self._ceph.snapshot(space.disk(given.one("--image")), given.one("--snap"))
 
     def _snap_rm(self, given: Given, space: Space) -> None:
+        if "--snap-id" in given.options:
+            if "--no-progress" in given.options:
+                raise Refused(ceph.INVALID, "force and no-progress options not permitted when removing by id.")
+            disk = self._trashed(given, space)
+            self._ceph.drop_trashed(disk, disk.snaps[int(given.one("--snap-id"))])
+            return
         self._ceph.drop(space.disk(given.one("--image")), given.one("--snap"))
 
     def _clone(self, given: Given, space: Space) -> None:

@@ -50,6 +50,11 @@ class FakeDevices(Devices):
         path.write_bytes(content)
         return str(path)
 
+    def enlarge(self, path: str, more: bytes) -> None:
+        """Make a device larger while nobody looks."""
+        with open(path, "ab") as file:
+            file.write(more)
+
     def at(self, path: str) -> Device:
         real = os.path.realpath(path)
         if not os.path.exists(real):
@@ -77,13 +82,14 @@ class _Claimed(BlockFile):
         self.release()
 
 
-class Loops:
-    """Loop devices on files. Root only.
+class Loops(Devices):
+    """Loop devices on files, and the host's other devices. Root only.
 
     :param sector: Bytes of their logical blocks.
     """
 
     def __init__(self, folder: pathlib.Path, sector: int = 512) -> None:
+        super().__init__(HostRunner())
         self.folder = folder
         self.sector = sector
         self.attached: t.Dict[str, pathlib.Path] = {}

@@ -124,7 +124,8 @@ class BlockDriver(VolumeDriver):
         if entry is None or entry.size > device.size:
             return None
         if entry.name != name:
-            raise Foreign("%s is the volume %s, not %s; name it so in devices, or remove that volume first" % (self._paths[name], entry.name, name), device=device.path)
+            raise Foreign("%s is the volume %s, not %s; name it so in devices, or remove that volume first" % (
+                self._paths[name], entry.name, name), device=device.path)
         return entry
 
     def list(self) -> t.List[Volume]:

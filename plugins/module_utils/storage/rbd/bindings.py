@@ -117,7 +117,7 @@ class BindingsPool(Pool):
 
     def names(self) -> t.List[str]:
         with _told(self.place.path):
-            return sorted(self._rbd.list(self._io))
+            return sorted(set(self._rbd.list(self._io)))
 
     def look(self, name: str) -> t.Optional[Image]:
         try:
@@ -211,13 +211,32 @@ class BindingsPool(Pool):
             return {str(each["id"]): str(each["name"]) for each in self._rbd.trash_list(self._io)}
 
     def purge(self, id: str) -> bool:
+        what = "the image %s in the trash of %s" % (id, self.place.path)
         try:
-            with _told("the image %s in the trash of %s" % (id, self.place.path)):
+            with _told(what):
+                if not self._drop_trashed_snapshots(id):
+                    return False
+            with _told(what):
                 self._rbd.trash_remove(self._io, id)
-        except (Needed, Busy):
+        except Needed:
             return False
         except Gone:
             pass
+        return True
+
+    def _drop_trashed_snapshots(self, id: str) -> bool:
+        try:
+            image = rbd.Image(self._io, image_id=id)
+        except rbd.ImageNotFound:
+            return True  # of a removal that was broken off
+        try:
+            for snapshot in image.list_snaps():
+                if snapshot["namespace"] == rbd.RBD_SNAP_NAMESPACE_TYPE_TRASH:
+                    image.remove_snap_by_id(snapshot["id"])
+        except rbd.ImageBusy:
+            return False
+        finally:
+            image.close()
         return True
 
     # --- locks ---

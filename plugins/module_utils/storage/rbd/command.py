@@ -91,7 +91,7 @@ class CommandPool(Pool):
     # --- looking ---
 
     def names(self) -> t.List[str]:
-        return sorted(str(name) for name in self._json("ls"))
+        return sorted({str(name) for name in self._json("ls")})
 
     def look(self, name: str) -> t.Optional[Image]:
         try:
@@ -177,12 +177,25 @@ class CommandPool(Pool):
         return {str(each["id"]): str(each["name"]) for each in self._json("trash", "ls", "--all")}
 
     def purge(self, id: str) -> bool:
+        if not self._drop_trashed_snapshots(id):
+            return False
         try:
             self._rbd("trash", "rm", "--no-progress", "--image-id", id)
-        except (Needed, Busy):
+        except Needed:
             return False
         except Gone:
             pass
+        return True
+
+    def _drop_trashed_snapshots(self, id: str) -> bool:
+        try:
+            for snapshot in self._json("snap", "ls", "--all", "--image-id", id):
+                if snapshot["namespace"]["type"] == "trash":
+                    self._rbd("snap", "rm", "--image-id", id, "--snap-id", str(snapshot["id"]))
+        except Busy:
+            return False
+        except Gone:
+            pass  # of a removal that was broken off
         return True
 
     # --- locks ---
@@ -216,8 +229,6 @@ class CommandPool(Pool):
     # --- bytes ---
 
     def open(self, name: str, size: int, *, write: bool) -> Handle:
-        if self.look(name) is None:
-            raise Gone("%s is not there any more" % self.place.spec(name))
         return StreamHandle(size, importing=self._importing(name) if write else None, exporting=self._exporting(name))
 
     def _importing(self, name: str) -> t.Callable[[int], str]:

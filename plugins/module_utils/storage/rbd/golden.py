@@ -18,15 +18,15 @@ import typing as t
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.filling import PARENT, parent_name
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.pool import Busy, Gone, Needed, Pool
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.pool import Busy, Gone, Pool
 
 SNAPSHOT = "golden"
 
 # Ceph takes the clients of killed processes for alive for 30 s (osd_client_watch_timeout); those of slow machines a little longer.
-PATIENCE = 60.0
+PATIENCE = 90.0
 
 
-def patiently(call: t.Callable[[], None], what: str, job: Job) -> None:
+def patiently(call: t.Callable[[], object], what: str, job: Job) -> None:
     """Do what an open image forbids, once the client of a process that was killed is forgotten.
 
     :raises Busy: something else has it open.
@@ -59,19 +59,24 @@ class Golden:
 
     def retire(self, name: str, job: Job) -> None:
         """No more clones will be made of it: it goes, at once if it has none, else into the trash and later with the last."""
+        image = self._pool.look(name)
+        if image is None:
+            self._pool.remove(name)  # what may be left of it
+            return
         with contextlib.suppress(Gone):
             self._pool.drop_snapshot(name, SNAPSHOT)
-        try:
-            patiently(lambda: self._pool.remove(name), "the client of a run that was killed to be forgotten by Ceph", job)
-        except Needed:
-            self._pool.trash(name)
+        self._pool.trash(name)
+        self._purge(image.id, job)
 
-    def sweep(self, names: t.Optional[t.Collection[str]] = None) -> None:
+    def _purge(self, id: str, job: Job) -> None:
+        patiently(lambda: self._pool.purge(id), "the client of a run that was killed to be forgotten by Ceph", job)
+
+    def sweep(self, names: t.Optional[t.Collection[str]], purge: t.Callable[[str], object]) -> None:
         """Remove from the trash those of these parents, or of all, that no volume needs any more."""
         with self._sweeping:  # not the same one from several threads: only from other processes does Ceph keep an image that is being removed
             for id, name in self._pool.trashed().items():
                 if name in names if names is not None else name.startswith(PARENT):
-                    self._pool.purge(id)
+                    purge(id)
 
     def settle(self, volumes: t.Iterable[str], present: t.Collection[str], job: Job) -> None:
         """Retire what runs left that were killed while they filled these volumes."""
@@ -79,7 +84,7 @@ class Golden:
         for name in parents:
             if name in present:
                 self.retire(name, job)
-        self.sweep(parents)
+        self.sweep(parents, lambda id: self._purge(id, job))
 
     def let_go(self, parent: t.Optional[str]) -> None:
         """A volume is no clone of this parent any more. What cannot be purged now goes with the next sweep, or purge.
@@ -87,4 +92,4 @@ class Golden:
         :param parent: None where it is not known whose clone the volume was.
         """
         with contextlib.suppress(VolumesError):
-            self.sweep(None if parent is None else [parent])
+            self.sweep(None if parent is None else [parent], self._pool.purge)

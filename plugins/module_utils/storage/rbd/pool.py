@@ -226,7 +226,10 @@ class Pool(abc.ABC):
     def purge(self, id: str) -> bool:
         """Remove an image from the trash.
 
-        :returns: False if clones, or a client, still need it.
+        What is left of its snapshots goes first, by itself: librbd removes it, too, but has been seen to leave objects behind then.
+
+        :returns: False if it has clones.
+        :raises Busy: a client has it open.
         """
 
     # --- locks ---

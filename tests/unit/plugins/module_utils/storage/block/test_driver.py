@@ -16,81 +16,61 @@ import pytest
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, Foreign, InUse, InvalidInput, NoRoom, NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import MIB
-from ansible_collections.bootable.volumes.plugins.module_utils.host.devices import Devices
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_from_image import VolumeFromImage
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_removal import VolumeRemoval
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.block.driver import BlockDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.block.ledger import Ledger
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import AVAILABLE, BROKEN, HALF_DONE, WORKING, Request, Volume, VolumeDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import (
+    AVAILABLE, BROKEN, HALF_DONE, WORKING, Filled, Request, Volume, VolumeDriver,
+)
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, READY, Record
 from ansible_collections.bootable.volumes.tests.unit.fakes.devices import SIZE, FakeDevices, Loops, loops, used_disk
 from ansible_collections.bootable.volumes.tests.unit.fakes.disks import pattern, raw_disk
-from ansible_collections.bootable.volumes.tests.unit.fakes.host import BytesImage, HostRunner, make_job, surroundings
+from ansible_collections.bootable.volumes.tests.unit.fakes.host import BytesImage, make_job, surroundings
 from ansible_collections.bootable.volumes.tests.unit.plugins.module_utils.storage.contract import DriverContract
 
 Again = t.Callable[..., BlockDriver]
-NAMES = "abcvw"
+Plugs = t.Union[FakeDevices, Loops]
 
 
 class TestBlock(DriverContract):
     @pytest.fixture
-    def devices(self, one: pathlib.Path) -> FakeDevices:
-        return FakeDevices(one)
+    def devices(self, one: pathlib.Path) -> t.Iterator[Plugs]:
+        """The host's; more can be plugged in."""
+        yield FakeDevices(one)
 
     @pytest.fixture
-    def paths(self, devices: FakeDevices) -> t.Dict[str, str]:
-        return {name: devices.add(name, used_disk(SIZE)) for name in NAMES}
-
-    @pytest.fixture
-    def again(self, devices: FakeDevices, paths: t.Dict[str, str], two: pathlib.Path) -> Again:
+    def again(self, devices: Plugs, two: pathlib.Path) -> Again:
+        paths = {name: devices.add(name, used_disk(SIZE)) for name in "abcvw"}
         return lambda **how: BlockDriver(paths, devices, Ledger(str(two / "state")), surroundings(), **how)
 
     @pytest.fixture
     def driver(self, again: Again) -> VolumeDriver:
         return again()
 
-    @pytest.fixture
-    def enlarge(self) -> t.Callable[[str, bytes], None]:
-        """Makes a device larger while nobody looks."""
-        def append(path: str, more: bytes) -> None:
-            with open(path, "ab") as file:
-                file.write(more)
-        return append
+    def fill(self, driver: VolumeDriver, source: ImageSource, job: Job, *names: str, fan_out: str = "auto") -> Filled:
+        filled = super().fill(driver, source, job, *names, fan_out=fan_out)
+        if self.growing is not None:  # what grows first is the device
+            self.growing.enlarge(filled.made[0].volume.details["path"], b"\xa5" * MIB)
+        return filled
 
-    def test_a_grown_volume_keeps_its_content_and_ends_with_zeroes(  # type: ignore[override]
-            self, driver: VolumeDriver, again: Again, job: Job, source: ImageSource, enlarge: t.Callable[[str, bytes], None]) -> None:
-        """What grows first is the device."""
-        fill = self.fill
+    growing: t.Optional[Plugs] = None
 
-        def fill_and_enlarge(*args: t.Any, **how: t.Any) -> t.Any:
-            filled = fill(*args, **how)
-            enlarge(filled.made[0].volume.details["path"], b"\xa5" * MIB)
-            return filled
-
-        self.fill = fill_and_enlarge  # type: ignore[method-assign]
-        super().test_a_grown_volume_keeps_its_content_and_ends_with_zeroes(driver, again, job, source)
+    @pytest.fixture(autouse=True)
+    def grow_devices(self, request: pytest.FixtureRequest, devices: Plugs) -> None:
+        """Only for the test in which volumes grow."""
+        if "grown" in request.node.name:
+            self.growing = devices
 
 
 class TestBlockOnLoopDevices(TestBlock):
     """The same with real ones."""
 
     @pytest.fixture
-    def real(self, tmp_path: pathlib.Path) -> t.Iterator[Loops]:
-        with loops(tmp_path) as found:
+    def devices(self, one: pathlib.Path) -> t.Iterator[Plugs]:
+        with loops(one) as found:
             yield found
-
-    @pytest.fixture
-    def devices(self, real: Loops) -> Devices:  # type: ignore[override]
-        return Devices(HostRunner())
-
-    @pytest.fixture
-    def paths(self, real: Loops) -> t.Dict[str, str]:  # type: ignore[override]
-        return {name: real.add(name, used_disk(SIZE)) for name in NAMES}
-
-    @pytest.fixture
-    def enlarge(self, real: Loops) -> t.Callable[[str, bytes], None]:
-        return real.enlarge
 
 
 # --- one device ---

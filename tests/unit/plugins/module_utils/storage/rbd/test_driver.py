@@ -424,11 +424,14 @@ def converge(driver: RbdDriver, job: Job, names: t.Sequence[str], source: ImageS
 def killing(ceph: FakeCeph, work: t.Callable[[RbdDriver], None], number: int, after: bool) -> bool:
     """Whether the work came to its end before it was killed."""
     pool = MortalPool(BindingsPool(PLACE), number, after)
+    ceph.dying = True
     try:
         work(make_driver(ceph, pool=t.cast(Pool, pool)))
     except Killed:
         ceph.killed()
         return False
+    finally:
+        ceph.dying = False
     return True
 
 

@@ -75,7 +75,7 @@ def test_the_trash_of_others_is_left_alone(ceph: FakeCeph, pool: CommandPool, jo
     pool.trash(parent_name("w"))
     Golden(pool).settle(["v"], pool.names(), job)
     assert sorted(trashed(ceph)) == sorted(["theirs", PARENT, parent_name("w")])
-    Golden(pool).sweep()
+    Golden(pool).sweep(None, pool.purge)
     assert sorted(trashed(ceph)) == sorted(["theirs", PARENT])
 
 
