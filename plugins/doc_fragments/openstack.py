@@ -95,4 +95,4 @@ notes:
   - The Python libraries are needed on the host where the module runs, and only if the task reaches a cloud.
 """
 
-    BESIDE_A_POOL = _beside_a_pool(DOCUMENTATION)
+    BESIDE_A_POOL: str = _beside_a_pool(DOCUMENTATION)
