@@ -12,6 +12,8 @@ from __future__ import annotations
 import pathlib
 import sys
 
+import hypothesis
+
 ROOT = pathlib.Path(__file__).absolute().parents[2]
 COLLECTION = pathlib.PurePath("ansible_collections", "bootable", "volumes")
 
@@ -32,3 +34,7 @@ def link_checkout() -> pathlib.Path:
 # An ``ansible_collections`` with an __init__.py, as the package ``ansible`` has it, hides all others: ours comes first.
 if not any(type(finder).__name__ == "_AnsibleCollectionFinder" for finder in sys.meta_path):
     sys.path.insert(0, str(link_checkout()))
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
