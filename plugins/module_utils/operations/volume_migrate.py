@@ -81,7 +81,8 @@ class VolumeMigrate(Operation):
 
     def _settled(self, there: t.Optional[Volume]) -> Plan:
         if there is None:
-            raise NotFound("volume %s is neither in the source nor, as %s, in the destination; check name, source and destination" % (self._name, self._new_name))
+            raise NotFound("volume %s is neither in the source nor, as %s, in the destination; check name, source and destination" % (
+                self._name, self._new_name))
         if there.state in (HALF_DONE, BROKEN):
             raise Drift("%s (%s) is %s, and there is no %s in the source any more to fill it from; look after it by hand" % (
                 there.name, there.id, there.status, self._name))

@@ -101,4 +101,3 @@ def held(pool: Pool, names: t.Iterable[str], deadline: Deadline) -> t.Iterator[L
         yield lease
     finally:
         lease.give_back()
-

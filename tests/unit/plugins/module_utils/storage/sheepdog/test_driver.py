@@ -79,7 +79,6 @@ class DogRunner(HostRunner):
             raise Killed
         return done
 
-
     def _within(self, args: t.List[str], redirected: t.Sequence[str]) -> Completed:
         files = [io.BytesIO() if fd == "-" else open(os.dup(int(fd)), mode) for fd, mode in zip(redirected, ("rb", "wb"))]
         stderr = io.StringIO()
