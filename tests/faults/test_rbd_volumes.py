@@ -15,7 +15,7 @@ from faults import ceph
 from faults.conftest import MODULES, ROOT, Run
 
 GUEST = ceph.LAB / "guest"
-NAMES = ["web-1", "web-2", "web-3"]
+NAMES = ("web-1", "web-2", "web-3")
 PARENT = ".bootable.golden.web-1"
 
 

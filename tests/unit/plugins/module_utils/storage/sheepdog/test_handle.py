@@ -46,7 +46,7 @@ def test_what_follows_each_other_goes_together() -> None:
             handle.write(number * MIB, bytes([number + 1]) * MIB)
         handle.write(80 * MIB, b"x")
         handle.zero(0, 3)
-    assert [call for call in disk.calls] == [("write", 0, PIECE), ("write", PIECE, 8 * MIB), ("write", 80 * MIB, 1), ("write", 0, 3)]
+    assert list(disk.calls) == [("write", 0, PIECE), ("write", PIECE, 8 * MIB), ("write", 80 * MIB, 1), ("write", 0, 3)]
     assert disk.data[:4] == b"\0\0\0\x01" and disk.data[39 * MIB] == 40 and disk.data[80 * MIB] == ord("x")
 
 
