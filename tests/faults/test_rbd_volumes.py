@@ -178,7 +178,7 @@ def test_a_volume_boots_and_is_left_alone_while_it_runs(host):
         if not removed.get("failed"):
             break
         time.sleep(1)
-    assert host.namespace.images() == NAMES[1:]
+    assert host.namespace.images() == list(NAMES[1:])
 
 
 def test_an_image_of_a_volume(lab, host):
