@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,11 @@ NAMES = ["a", "b", "c"]
 def call(*command: str) -> str:
     """A command that has to succeed; what it printed."""
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def rubbish(length: int) -> bytes:
+    """Bytes without a hole."""
+    return random.Random(length).randbytes(length)
 
 
 class Group:
@@ -163,7 +169,7 @@ def expect_whole(task, group, size=SIZE):
 ], ids=lambda kill: "-".join(map(str, kill)))
 def test_killed_and_run_again_it_ends_well(task, group, kill):
     process = task.start(kill)
-    process.communicate(timeout=120)
+    process.communicate(timeout=600)
     assert set(task.run()) == set(NAMES)
     expect_whole(task, group)
     assert task.run() == dict.fromkeys(NAMES, "unchanged")
@@ -174,7 +180,7 @@ def test_killed_and_run_again_it_ends_well(task, group, kill):
 def test_killed_while_they_grow(task, group, kill):
     task.run()
     task.order["size"] = SIZE + 8 * MIB
-    task.start(kill).communicate(timeout=120)
+    task.start(kill).communicate(timeout=600)
     task.run()
     expect_whole(task, group, SIZE + 8 * MIB)
 
@@ -188,7 +194,7 @@ def test_two_runs_at_once(task, group):
 def test_a_thin_pool_that_becomes_full(group, site):
     """Nothing is published; with room in the pool the next run brings it to its end."""
     group.add_pool("--errorwhenfull", "y", size="8m")
-    site.files["/disk.raw"] = disks.pattern(16 * MIB)
+    site.files["/disk.raw"] = rubbish(16 * MIB)
     source = {"url": site.url + "/disk.raw", "format": "raw", "checksum": "sha256:" + hashlib.sha256(site.files["/disk.raw"]).hexdigest()}
     task = runs.Runs(dict(source, names=["a"], size=16 * MIB, storage={"driver": "lvm", "vg": group.name, "thin_pool": "pool"}))
     with pytest.raises(errors.NoRoom, match="the thin pool .* is 8 MiB"):
@@ -230,7 +236,7 @@ def test_a_mounted_volume_and_one_in_use(task, group, tmp_path):
 def test_a_thin_refill_gives_back_what_it_does_not_need(group):
     group.add_pool()
     driver = driver_lvm.LvmDriver.from_options({"vg": group.name, "thin_pool": "pool"}, host.surroundings())
-    full, small = host.BytesImage(disks.pattern(64 * MIB)), host.BytesImage(disks.raw_disk())
+    full, small = host.BytesImage(rubbish(64 * MIB)), host.BytesImage(disks.raw_disk())
     driver.fill_new(full, [drivers.Request("a", 64 * MIB)], "auto", host.make_job())
     assert float(call("lvs", "--noheadings", "--options", "data_percent", "%s/a" % group.name)) > 99
     driver.refill(small, driver.find("a"), host.make_job())

@@ -86,7 +86,7 @@ def perform(order: t.Mapping[str, t.Any]) -> t.Dict[str, str]:
     runner: CommandRunner = DeadlyRunner(point, number) if kind == "command" else HostRunner()
     listener = DeadlyListener(point, number) if kind == "event" else Listener()
     driver = make_driver({"driver": FileDriver.name, **order["storage"]}, surroundings(runner))
-    job = Job(Deadline(60), listener=listener)
+    job = Job(Deadline(600), listener=listener)
     source = UrlImage(order["url"], checksum=order["checksum"], declared_format=order["format"])
     operation = VolumeFromImage(driver=driver, source=source, names=order["names"], size=order["size"], on_drift=order.get("on_drift", "fail"),
                                 fan_out="auto", job=job)

@@ -38,7 +38,7 @@ class Runs:
     def run_and_die(self, kill: t.Sequence[t.Any]) -> None:
         """One run that ends by a signal."""
         process = self.start(kill)
-        dummy, err = process.communicate(timeout=120)
+        dummy, err = process.communicate(timeout=600)
         assert process.returncode == -signal.SIGKILL, err or "it lived on"
 
     def run(self) -> t.Dict[str, str]:
@@ -50,7 +50,7 @@ class Runs:
         both = [self.start(), self.start()]
         results = []
         for process in both:
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=600)
             assert process.returncode == 0, err
             results.append(json.loads(out))
         return results
