@@ -33,6 +33,28 @@ HIDDEN = ".bootable."
 PARENT = HIDDEN + "golden."
 
 
+def check_names(names: t.Sequence[str], *, kind: str, longest: int, own: t.Callable[[str], t.Optional[str]]) -> None:
+    """Refuse names that no volume of such a storage can have.
+
+    :param kind: Of storage, to read.
+    :param longest: Bytes.
+    :param own: Why a storage cannot have a name for a reason of its own, or None.
+    :raises InvalidInput: with the first such name.
+    """
+    for name in names:
+        reason = own(name)
+        if not name.strip():
+            reason = "it is empty"
+        elif reason is None and name.startswith(HIDDEN):
+            reason = "names that begin with %s are kept for parents of clones" % HIDDEN
+        elif reason is None and any(not character.isprintable() for character in name):
+            reason = "it has characters that cannot be printed"
+        elif reason is None and len(name.encode("utf-8", "surrogateescape")) > longest:
+            reason = "it is longer than %d bytes" % longest
+        if reason:
+            raise InvalidInput("'%s' cannot be the name of %s volume: %s" % (name, kind, reason))
+
+
 def parent_name(name: str) -> str:
     """The hidden parent of the volumes of which this one is the first."""
     return PARENT + name

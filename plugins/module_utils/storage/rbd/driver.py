@@ -22,7 +22,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.images.source imp
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import (
     ADOPTED, AVAILABLE, BROKEN, HALF_DONE, REFILLED, WORKING, Capabilities, Difference, Filled, Handle, Made, Request, Surroundings, Volume, VolumeDriver,
 )
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.filling import HIDDEN, Filling, put
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.filling import HIDDEN, Filling, check_names, put
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, READY, Record, record_of
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd import bindings, lease
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.command import CommandPool
@@ -80,20 +80,8 @@ class RbdDriver(VolumeDriver):
     # --- looking ---
 
     def check_names(self, names: t.Sequence[str]) -> None:
-        for name in names:
-            reason = None
-            if not name.strip():
-                reason = "it is empty"
-            elif any(character in "/@" for character in name):
-                reason = "Ceph keeps / and @ for pools and snapshots; the pool is chosen with storage.pool"
-            elif name.startswith(HIDDEN):
-                reason = "names that begin with %s are kept for parents of clones" % HIDDEN
-            elif any(not character.isprintable() for character in name):
-                reason = "it has characters that cannot be printed"
-            elif len(name.encode("utf-8", "surrogateescape")) > _LONGEST_NAME:
-                reason = "it is longer than %d bytes" % _LONGEST_NAME
-            if reason:
-                raise InvalidInput("'%s' cannot be the name of an RBD volume: %s" % (name, reason))
+        check_names(names, kind="an RBD", longest=_LONGEST_NAME, own=lambda name: (
+            "Ceph keeps / and @ for pools and snapshots; the pool is chosen with storage.pool" if set("/@") & set(name) else None))
 
     def find(self, name: str) -> t.Optional[Volume]:
         image = self.pool.look(name)

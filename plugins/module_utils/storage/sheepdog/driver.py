@@ -25,7 +25,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.images.source imp
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import (
     ADOPTED, AVAILABLE, BROKEN, HALF_DONE, REFILLED, WORKING, Capabilities, Filled, Handle, Made, Request, Surroundings, Volume, VolumeDriver,
 )
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.filling import HIDDEN, Filling, parent_name, put
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.filling import HIDDEN, Filling, check_names, parent_name, put
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, READY, Record, record_of
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.sheepdog.dog import Dog, Vdi
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.sheepdog.handle import SheepHandle
@@ -68,20 +68,8 @@ class SheepdogDriver(VolumeDriver):
     # --- looking ---
 
     def check_names(self, names: t.Sequence[str]) -> None:
-        for name in names:
-            reason = None
-            if not name.strip():
-                reason = "it is empty"
-            elif name.startswith("-"):
-                reason = "dog would take it for an option"
-            elif name.startswith(HIDDEN):
-                reason = "names that begin with %s are kept for parents of clones" % HIDDEN
-            elif any(not character.isprintable() for character in name):
-                reason = "it has characters that cannot be printed"
-            elif len(name.encode("utf-8", "surrogateescape")) > _LONGEST_NAME:
-                reason = "it is longer than %d bytes" % _LONGEST_NAME
-            if reason:
-                raise InvalidInput("'%s' cannot be the name of a Sheepdog volume: %s" % (name, reason))
+        check_names(names, kind="a Sheepdog", longest=_LONGEST_NAME, own=lambda name: (
+            "dog would take it for an option" if name.startswith("-") else None))
 
     def find(self, name: str) -> t.Optional[Volume]:
         vdi = self._vdi(name)
