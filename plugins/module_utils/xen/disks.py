@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import Ambiguous, BackendError, NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import GIB, MIB, round_up
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
+from ansible_collections.bootable.volumes.plugins.module_utils.xen import tasks
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.failures import XenFailure, XenNotFound
 
 if t.TYPE_CHECKING:
@@ -31,9 +32,6 @@ THICK = frozenset(("lvm", "lvmoiscsi", "lvmohba", "lvmofcoe"))
 
 # Kept in other_config: what tells a call that was made from one that was not, when no answer came.
 TOKEN = "bootable:token"
-
-# Seconds in which a disk that was asked for shows up, after the connection broke instead of an answer.
-_LATE = 5.0
 
 
 @dataclass(frozen=True)
@@ -207,22 +205,14 @@ class Disks:
         except BackendError as error:
             if isinstance(error, XenFailure):
                 raise
-            found = self._with_token(name, sr, token, deadline)
+            found = tasks.found_late(lambda: self._with_token(name, sr, token), deadline)
             if found is None:
                 raise
             return found
 
-    def _with_token(self, name: str, sr: str, token: str, deadline: Deadline) -> t.Optional[Vdi]:
-        """The disk that was asked for, if it was made although no answer came; looked for until it had time enough to show up."""
-        clock = deadline.clock
-        give_up = clock.now() + min(_LATE, deadline.remaining())
-        while True:
-            for vdi in self.named(name, sr):
-                if vdi.other_config.get(TOKEN) == token:
-                    return vdi
-            if clock.now() >= give_up:
-                return None
-            clock.sleep(0.5)
+    def _with_token(self, name: str, sr: str, token: str) -> t.Optional[Vdi]:
+        """The disk that was asked for, if it was made."""
+        return next((vdi for vdi in self.named(name, sr) if vdi.other_config.get(TOKEN) == token), None)
 
     def destroy(self, ref: str, *, deadline: Deadline, what: str = "remove the disk") -> None:
         """Remove a disk. One that is gone is fine; one that is still being let go of is waited for.
@@ -238,10 +228,9 @@ class Disks:
                 if error.code not in ("VDI_IN_USE", "OTHER_OPERATION_IN_PROGRESS") or deadline.remaining() <= 0 or self._attached(ref):
                     raise
                 return None
-            except BackendError:  # it may be gone all the same
-                if self.gone(ref):
-                    return True
-                raise
+            except BackendError:  # it may go all the same
+                if not tasks.found_late(lambda: self.gone(ref) or None, deadline):
+                    raise
             return True
 
         deadline.wait(attempt, "XAPI to %s" % what, first=0.2, longest=3.0)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import Ambiguous, BackendError, NotFound, TimedOut, VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
-from ansible_collections.bootable.volumes.plugins.module_utils.xen import machine_records as records
+from ansible_collections.bootable.volumes.plugins.module_utils.xen import machine_records as records, tasks
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.disks import Disks, Vdi, vdi_of
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.failures import XenFailure
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.machine_records import Hardware, Mark
@@ -282,8 +282,7 @@ class Machines:
         except TimedOut:
             raise
         except VolumesError as error:
-            now = self.again(machine)
-            if now and now.power == records.RUNNING:
+            if self._turned(machine, (records.RUNNING,), error, deadline):
                 return
             if isinstance(error, XenFailure) and error.code == "NO_HOSTS_AVAILABLE":
                 raise BackendError("no host can run the machine %s: %s" % (machine.name, self._why_not(machine))) from error
@@ -310,13 +309,20 @@ class Machines:
         except TimedOut as error:
             raise error if force else TimedOut(error.message + "; force: true switches the machine off", **error.details) from error
         except VolumesError as error:
-            now = self.again(machine)
-            if now is None or now.power == records.HALTED:
+            if self._turned(machine, (records.HALTED, None), error, deadline):
                 return
             if force:
                 raise
             raise BackendError("the guest of the machine %s (%s) did not shut down: %s. force: true switches it off" % (
                 machine.name, machine.uuid, error)) from error
+
+    def _turned(self, machine: Machine, wished: t.Container[t.Optional[str]], error: VolumesError, deadline: Deadline) -> bool:
+        """Whether the machine's power is as wished (None: it is gone) in spite of the error; where that is no answer of XAPI's, it may yet get there."""
+        def look() -> t.Optional[bool]:
+            now = self.again(machine)
+            return (now.power if now else None) in wished or None
+
+        return bool(look() if isinstance(error, XenFailure) else tasks.found_late(look, deadline))
 
     # --- unmaking ---
 

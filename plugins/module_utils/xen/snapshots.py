@@ -16,13 +16,11 @@ from dataclasses import dataclass
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
+from ansible_collections.bootable.volumes.plugins.module_utils.xen import tasks
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.disks import NULL, Disks, Vdi
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.failures import XenFailure, XenInUse, XenNotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.machines import Machine
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.session import Pool
-
-# Seconds in which a snapshot shows up that was asked for, after the connection broke instead of an answer.
-_LATE = 5.0
 
 _NAME = re.compile(r"bootable\.volumes (?P<token>[0-9a-f]{32}) until (?P<until>\d+) by (?P<run>.*)$")
 
@@ -97,7 +95,7 @@ class Snapshots:
         except XenFailure:
             raise
         except BackendError:
-            late = self._late(machine, tag, deadline)
+            late = tasks.found_late(lambda: next((ref for ref, each in self.tagged(machine) if each == tag), None), deadline)
             if late is None:
                 raise
             ref = late
@@ -114,16 +112,6 @@ class Snapshots:
                 if error.code != "MESSAGE_PARAMETER_COUNT_MISMATCH":
                     raise
         return self._pool.run("VM.snapshot", machine.ref, tag.name, deadline=deadline, what=what)
-
-    def _late(self, machine: Machine, tag: Tag, deadline: Deadline) -> t.Optional[str]:
-        """The snapshot that was asked for, if it was taken although no answer came."""
-        clock = deadline.clock
-        give_up = clock.now() + min(_LATE, deadline.remaining())
-        while True:
-            found = [ref for ref, each in self.tagged(machine) if each == tag]
-            if found or clock.now() >= give_up:
-                return found[0] if found else None
-            clock.sleep(0.5)
 
     def _own_disks(self, record: t.Mapping[str, t.Any]) -> t.Iterator[t.Mapping[str, t.Any]]:
         """The VBDs of the disks that came to be with a snapshot; a CD in it is the machine's own."""

@@ -17,6 +17,11 @@ from ansible_collections.bootable.volumes.plugins.module_utils.xen.failures impo
 # Seconds that a pool may be silent while its task goes on: its master restarts, or another host becomes master.
 OUTAGE = 120.0
 
+# Seconds in which what was asked for shows in the pool, after the connection broke instead of an answer.
+LATE = 5.0
+
+T = t.TypeVar("T")
+
 _RESULT = re.compile(r"^<value>(?:<string>)?(.*?)(?:</string>)?</value>$", re.DOTALL)
 
 # A task's result is XML-RPC, so what is special there is escaped.
@@ -97,3 +102,17 @@ def value_of(result: str) -> str:
     for escape, character in _ESCAPES:
         value = value.replace(escape, character)
     return value
+
+
+def found_late(look: t.Callable[[], t.Optional[T]], deadline: Deadline) -> t.Optional[T]:
+    """What ``look`` finds of work whose answer got lost. The pool may still be at it, so that it is looked for a while.
+
+    :returns: None if it does not show up: it was most likely never begun.
+    """
+    clock = deadline.clock
+    give_up = clock.now() + min(LATE, deadline.remaining())
+    while True:
+        found = look()
+        if found is not None or clock.now() >= give_up:
+            return found
+        clock.sleep(0.2)

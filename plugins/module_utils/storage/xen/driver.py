@@ -35,6 +35,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen.filli
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen.handles import XenHandle
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen.locks import Locks
 from ansible_collections.bootable.volumes.plugins.module_utils.transfer import pipeline
+from ansible_collections.bootable.volumes.plugins.module_utils.xen import tasks
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.disks import LARGEST, UNIT, Disks, Sr, Vdi
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.failures import XenFailure, XenNoRoom, XenNotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.session import Pool, from_environment
@@ -235,7 +236,7 @@ class XenDriver(VolumeDriver):
         self.disks.note(source.ref, {notes.SELF: source.uuid, key: notes.Claim.mine(request.name, job.deadline).text()})
         made: t.Optional[Vdi] = None
         try:
-            made = self._cloned(source, key, request.name, job)
+            made = self._cloned(source, key, request.name, job.deadline)
             if request.size > made.size:
                 self.disks.resize(made.ref, request.size, deadline=job.deadline)
             self.disks.rename(made.ref, request.name)
@@ -250,17 +251,19 @@ class XenDriver(VolumeDriver):
                 self._forget(source, key)
         return self._volume(self.disks.get(made.ref))
 
-    def _cloned(self, source: Vdi, key: str, name: str, job: Job) -> Vdi:
+    def _cloned(self, source: Vdi, key: str, name: str, deadline: Deadline) -> Vdi:
+        def look() -> t.Optional[Vdi]:
+            return next((vdi for vdi in self.disks.named(source.name, self.sr.ref) if vdi.uuid != source.uuid and key in vdi.other_config), None)
+
         try:
-            return self.disks.clone(source.ref, deadline=job.deadline, what="clone the disk %s as %s" % (source.name, name))
+            return self.disks.clone(source.ref, deadline=deadline, what="clone the disk %s as %s" % (source.name, name))
         except BackendError as error:
             if isinstance(error, XenFailure):
                 raise
-            # no answer: it may have been made all the same
-            found = [vdi for vdi in self.disks.named(source.name, self.sr.ref) if vdi.uuid != source.uuid and key in vdi.other_config]
-            if not found:
+            found = tasks.found_late(look, deadline)
+            if found is None:
                 raise
-            return found[0]
+            return found
 
     def _forget(self, vdi: Vdi, key: str) -> None:
         with contextlib.suppress(XenNotFound):

@@ -25,7 +25,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.images.source imp
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_from_image import VolumeFromImage
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_removal import VolumeRemoval
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen.driver import XenDriver
-from ansible_collections.bootable.volumes.plugins.module_utils.xen import disks
+from ansible_collections.bootable.volumes.plugins.module_utils.xen import tasks
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.failures import XenDenied, XenFailure
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.session import Pool
 from ansible_collections.bootable.volumes.tests.unit.fakes import vhds
@@ -318,7 +318,7 @@ METHODS = ["SR.add_to_other_config", "Async.VDI.create", "Async.VDI.resize", "As
 @pytest.mark.parametrize("when", ["reset_before", "reset_after"])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_connection_that_breaks_at_a_request_doubles_nothing(xapi: Simulator, again: Runs, method: str, when: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disks, "_LATE", 0.1)
+    monkeypatch.setattr(tasks, "LATE", 0.1)
     setattr(xapi.pool.faults, when, [method])
     with contextlib.suppress(BackendError):
         make(again(), names=["a", "b"])

@@ -14,6 +14,7 @@ pytest.importorskip("XenAPI")
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import Ambiguous, BackendError, NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import GIB, MIB
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
+from ansible_collections.bootable.volumes.plugins.module_utils.xen import tasks
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.disks import Disks, Vdi
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.failures import XenInUse, XenInvalid, XenNoRoom, XenNotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.session import Pool
@@ -119,7 +120,7 @@ def test_a_disk_that_is_made_though_no_answer_comes_is_found(xapi: Simulator, di
 
 
 def test_one_that_is_not_made_is_told(xapi: Simulator, disks: Disks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ansible_collections.bootable.volumes.plugins.module_utils.xen.disks._LATE", 0.1)
+    monkeypatch.setattr(tasks, "LATE", 0.1)
     xapi.pool.faults.reset_before = ["Async.VDI.create"]
     with pytest.raises(BackendError, match="hung up"):
         make(disks)
@@ -150,12 +151,21 @@ def test_a_disk_that_is_still_being_let_go_of_is_waited_for(xapi: Simulator, dis
 
 
 @pytest.mark.parametrize("when", ["reset_before", "reset_after"])
-def test_a_connection_that_breaks_while_a_disk_is_removed(xapi: Simulator, disks: Disks, when: str) -> None:
+def test_a_connection_that_breaks_while_a_disk_is_removed(xapi: Simulator, disks: Disks, when: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made = make(disks)
     setattr(xapi.pool.faults, when, ["Async.VDI.destroy"])
     if when == "reset_after":
         disks.destroy(made.ref, deadline=deadline())
         assert disks_of(xapi) == {}
     else:
+        monkeypatch.setattr(tasks, "LATE", 0.1)
         with pytest.raises(BackendError, match="hung up"):
             disks.destroy(made.ref, deadline=deadline())
+
+
+def test_a_disk_that_goes_only_after_the_connection_broke_is_waited_for(xapi: Simulator, disks: Disks) -> None:
+    made = make(disks)
+    xapi.pool.faults.reset_after = ["Async.VDI.destroy"]
+    xapi.pool.faults.background_delay = 1.0  # the task goes on long after
+    disks.destroy(made.ref, deadline=deadline())
+    assert disks_of(xapi) == {}
