@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Callable
 
 import yaml
+from hosts import Hosts
 from measuring import PeakMemory, Side, compare, run
 from pools import imports
 
@@ -57,7 +58,7 @@ class Bench:
 
     @staticmethod
     def _play(path: Path, playbook: str, options: dict[str, object]) -> None:
-        options["ansible_python_interpreter"] = str(path / "python")
+        options = {"ansible_python_interpreter": str(path / "python"), **options}
         run(path / "ansible-playbook", "-i", "localhost,", "-c", "local", HERE / "playbooks" / playbook, "-e", json.dumps(options))
 
     @staticmethod
@@ -286,6 +287,23 @@ class Bench:
         self._empty()
         return good
 
+    # --- hosts ---
+
+    def _hosts(self) -> Hosts:
+        return Hosts(self.work, LAB, ours=self.ours, openstack=self.openstack, published=self._publish, withdrawn=self._withdraw, rounds=self.rounds)
+
+    def block(self) -> bool:
+        """(i) One GiB from Glance to a block device."""
+        return self._hosts().block()
+
+    def ceph(self) -> bool:
+        """(j) One GiB from Glance to Ceph."""
+        return self._hosts().ceph()
+
+    def ten_on_ceph(self) -> bool:
+        """(k) Ten volumes of one file on Ceph."""
+        return self._hosts().ten()
+
     # --- XenServer ---
 
     def pool(self) -> bool:
@@ -297,7 +315,7 @@ class Bench:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("cases", nargs="*", help="a, b, c, d, e, f, g, h; all by default")
+    parser.add_argument("cases", nargs="*", help="a, b, c, d, e, f, g, h, i, j, k; all by default")
     parser.add_argument("--work", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--peers", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--volumes", type=int, default=20, help="in (a) and (b)")
@@ -305,7 +323,7 @@ def main() -> int:
     options = parser.parse_args()
     bench = Bench(options.work, options.peers, options.volumes, options.rounds)
     cases = {"a": bench.rerun, "b": bench.create, "c": bench.download, "d": bench.fan_out, "e": bench.settings, "f": bench.copies,
-             "g": bench.images, "h": bench.pool}
+             "g": bench.images, "h": bench.pool, "i": bench.block, "j": bench.ceph, "k": bench.ten_on_ceph}
     unknown = set(options.cases) - set(cases)
     if unknown:
         parser.error("no such case: %s" % ", ".join(sorted(unknown)))
