@@ -140,7 +140,7 @@ options:
     elements: str
   user_data:
     description:
-      - What a new server's guest is told when it first boots, such as a script or C(#cloud-config), as text. At most 49151 bytes.
+      - What a new server's guest is told when it first boots, such as a script or C(#cloud-config), as text. At most 49149 bytes.
     type: str
     aliases: [userdata]
   config_drive:

@@ -23,7 +23,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.openstack.outages
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.servers import LONGEST_USER_DATA, Disk, Server, Servers, ServerWish
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.server_wishes import VOLUME, DataVolume, came_to_nothing, is_going
 
-# Requests for one server, when Nova does not answer, and seconds between them.
+# Requests for one server, when Nova does not answer or the volume is had by somebody, and seconds between them.
 TRIES, PAUSE = 3, 2.0
 
 
@@ -61,7 +61,7 @@ def encoded(user_data: t.Optional[str]) -> t.Optional[str]:
     found = base64.b64encode(user_data.encode()).decode()
     if len(found) > LONGEST_USER_DATA:
         raise InvalidInput("user_data: %d bytes are too many: Nova takes %d; have the guest fetch the rest, for example with #include" % (
-            len(user_data.encode()), LONGEST_USER_DATA * 3 // 4))
+            len(user_data.encode()), LONGEST_USER_DATA // 4 * 3))
     return found
 
 
@@ -101,7 +101,8 @@ class Maker:
                 there = self._of_volume(name, root)
                 if there is not None:
                     return there, isinstance(error, (InvalidInput, InUse))
-                if not left or not _is_unanswered(error) or self._job.deadline.remaining() <= 0:
+                # one that is refused because somebody has the volume may be refused for a server that Nova does not list yet
+                if not left or not (_is_unanswered(error) or root in error.message) or self._job.deadline.remaining() <= 0:
                     raise
                 clock.sleep(PAUSE)
             else:
