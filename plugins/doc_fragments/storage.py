@@ -51,3 +51,20 @@ requirements:
   - XenAPI >= 23.8 (for volumes in a XenServer or XCP-ng pool)
 """ % "\n".join(_part(each.ModuleDocFragment.DOCUMENTATION) for each in (
         storage_block, storage_cinder, storage_file, storage_lvm, storage_rbd, storage_sheepdog, storage_xen))
+
+    CINDER: str = r"""
+options:
+  storage:
+    description:
+      - Where in OpenStack's Block Storage the volumes live. An inventory can name its storages once, and a task picks one.
+    type: dict
+    default: {}
+    suboptions:
+      driver:
+        description:
+          - The kind of storage. Servers boot from volumes of Cinder and no others.
+        type: str
+        choices: [cinder]
+        default: cinder
+%s
+""" % _part(storage_cinder.ModuleDocFragment.DOCUMENTATION)

@@ -20,26 +20,11 @@ author:
 extends_documentation_fragment:
   - bootable.volumes.attributes
   - bootable.volumes.image_source
+  - bootable.volumes.naming
   - bootable.volumes.openstack
   - bootable.volumes.storage
   - bootable.volumes.waiting
 options:
-  name:
-    description:
-      - The name of the volume, or with O(count) a pattern in which V({index}) counts from 1.
-      - The index takes Python's number formats, as in V(web-{index:02d}).
-      - Mutually exclusive with O(names).
-    type: str
-  names:
-    description:
-      - The names of several volumes.
-      - Mutually exclusive with O(name).
-    type: list
-    elements: str
-  count:
-    description:
-      - How many volumes O(name) stands for. Lowering it removes none.
-    type: int
   size:
     description:
       - The size of each volume. A number counts GiB; V(512M) or V(1.5T) are powers of 1024.
@@ -221,7 +206,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils import module
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import parse_size
 from ansible_collections.bootable.volumes.plugins.module_utils.images.selection import KINDS, image_spec, make_source
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.session import openstack_spec
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.naming import expand_names
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.naming import expand_names, naming_spec
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_from_image import VolumeFromImage
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_removal import VolumeRemoval
@@ -247,11 +232,8 @@ def build(wiring: module.Wiring) -> Operation:
 
 def main() -> None:
     spec = module.compose(
-        openstack_spec(), image_spec(), storage_option(), module.waiting_spec(),
+        openstack_spec(), image_spec(), naming_spec(), storage_option(), module.waiting_spec(),
         {
-            "name": {"type": "str"},
-            "names": {"type": "list", "elements": "str"},
-            "count": {"type": "int"},
             "size": {"type": "str"},
             "on_drift": {"type": "str", "choices": ["fail", "ignore", "refill", "replace"], "default": "fail"},
             "fan_out": {"type": "str", "choices": ["auto", "copy", "clone"], "default": "auto"},

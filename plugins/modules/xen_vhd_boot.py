@@ -22,27 +22,11 @@ author:
 extends_documentation_fragment:
   - bootable.volumes.attributes
   - bootable.volumes.image_source
+  - bootable.volumes.naming.machines
   - bootable.volumes.openstack.beside_a_pool
   - bootable.volumes.waiting
   - bootable.volumes.xen
 options:
-  name:
-    description:
-      - The name of the machine, or with O(count) a pattern in which V({index}) counts from 1.
-      - The index takes Python's number formats, as in V(web-{index:02d}).
-      - The disk that is made for a machine to boot from has its name with C(-root) after it.
-      - Mutually exclusive with O(names).
-    type: str
-  names:
-    description:
-      - The names of several machines.
-      - Mutually exclusive with O(name).
-    type: list
-    elements: str
-  count:
-    description:
-      - How many machines O(name) stands for. Lowering it removes none.
-    type: int
   state:
     description:
       - V(started) makes machines that do not exist, starts those that do not run, and waits until they have booted.
@@ -329,7 +313,7 @@ import typing as t
 from ansible_collections.bootable.volumes.plugins.module_utils import module
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import parse_size
 from ansible_collections.bootable.volumes.plugins.module_utils.images.selection import KINDS, image_spec, make_source
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.naming import expand_names
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.naming import expand_names, naming_spec
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_removal import MachineRemoval
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machines import Registry
@@ -374,11 +358,8 @@ def size_of(params: t.Mapping[str, t.Any], option: str) -> t.Optional[int]:
 
 def main() -> None:
     spec = module.compose(
-        module.pool_and_cloud_spec(), image_spec(), module.waiting_spec(),
+        module.pool_and_cloud_spec(), image_spec(), naming_spec(), module.waiting_spec(),
         {
-            "name": {"type": "str"},
-            "names": {"type": "list", "elements": "str"},
-            "count": {"type": "int"},
             "state": {"type": "str", "choices": ["started", "present", "stopped", "absent"], "default": "started"},
             "sr": {"type": "str"},
             "size": {"type": "str"},

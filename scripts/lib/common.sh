@@ -93,15 +93,18 @@ ensure_pip() {
     printf '%s' "$wanted" >"$stamp"
 }
 
-# ensure_ceph_bindings VENV: Debian's rados and rbd modules, and nothing else of the distribution's Python packages,
-# whose versions would mix with those from pip.
-ensure_ceph_bindings() {
-    local site module
-    site=$("$1/bin/python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
-    for module in /usr/lib/python3/dist-packages/{rados,rbd}.cpython-*.so; do
-        ln -sfn "$module" "$site/"
+# ensure_bindings VENV MODULE...: modules of the distribution, like Ceph's rados and rbd, and nothing else of its Python
+# packages, whose versions would mix with those from pip.
+ensure_bindings() {
+    local venv=$1 site file module
+    shift
+    site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
+    for module in "$@"; do
+        for file in /usr/lib/python3/dist-packages/"$module"{.py,.cpython-*.so}; do
+            [ ! -e "$file" ] || ln -sfn "$file" "$site/"
+        done
+        "$venv/bin/python" -c "import $module" || die "the distribution's Python module $module does not load into $venv"
     done
-    "$1/bin/python" -c 'import rados, rbd' || die "Ceph's Python bindings do not load into $1"
 }
 
 # The collection under the path that ansible-core looks in, so that playbooks use the checkout itself.

@@ -6,6 +6,9 @@ Prints one line for each thing it made or changed and nothing when all was in pl
     accounts      [{user, project, roles}], with the password in LAB_SECRET
     volume_types  [{name, extra_specs}]
     quotas        {project: {resource: limit}}
+    flavors       [{name, vcpus, ram, disk}], public
+    compute_quotas {project: {resource: limit}}
+    hypervisors   [host], which are waited for
     images        [{name, path, disk_format, stores, properties}], public
 
 and it leaves LAB/cloud.json behind, with the ids of users and projects that configuration files ask for.
@@ -119,6 +122,34 @@ class Cloud:
             if any(present.get(resource) != limit for resource, limit in limits.items()):
                 storage.update_quota_set(project, **limits)
                 say(f"quota of project {name}")
+
+    def flavors(self, wanted: list[dict[str, Any]]) -> None:
+        compute = self.connection.compute
+        present = {flavor.name for flavor in compute.flavors(details=False)}
+        for item in wanted:
+            if item["name"] not in present:
+                compute.create_flavor(**item)
+                say(f"flavor {item['name']}")
+
+    def compute_quotas(self, wanted: dict[str, dict[str, int]]) -> None:
+        compute = self.connection.compute
+        for name, limits in wanted.items():
+            project = self.identity.find_project(name, ignore_missing=False)
+            present = compute.get_quota_set(project).to_dict()
+            if any(present.get(resource) != limit for resource, limit in limits.items()):
+                compute.update_quota_set(project, **limits)
+                say(f"quota of servers of project {name}")
+
+    def hypervisors(self, wanted: list[str]) -> None:
+        deadline = time.monotonic() + 120
+        while missing := set(wanted) - self.computing():
+            if time.monotonic() > deadline:
+                sys.exit(f"hosts that compute nothing: {', '.join(sorted(missing))}")
+            time.sleep(0.5)
+
+    def computing(self) -> set[str]:
+        found = self.connection.compute.hypervisors(details=True)
+        return {hypervisor.service_details["host"] for hypervisor in found if hypervisor.state == "up"}
 
     def images(self, wanted: list[dict[str, Any]]) -> None:
         """Registers what a file holds; makes the image anew when the file has changed since."""

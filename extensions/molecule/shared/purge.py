@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Removes images, volumes and volume types whose names begin with PREFIX, and clones of those volumes: purge.py PREFIX CLOUD..."""
+"""Removes images, volumes, volume types, and where there is Nova servers, whose names begin with PREFIX, and clones of those volumes:
+purge.py PREFIX CLOUD...
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,13 @@ prefix, clouds = sys.argv[1], [openstack.connect(cloud=name) for name in sys.arg
 def left() -> list[str]:
     """Ask for all of it to go; what is still there."""
     found = []
-    # first the images, which are volumes that others may have been cloned from
+    for cloud in clouds:
+        if cloud.has_service("compute"):
+            for server in cloud.compute.servers():
+                if server.name.startswith(prefix):
+                    found.append(server.id)
+                    cloud.compute.delete_server(server)
+    # then the images, which are volumes that others may have been cloned from
     for cloud in clouds:
         for image in cloud.image.images(owner=cloud.current_project_id):
             if image.name and image.name.startswith(prefix):

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Prints what a project has, or sees, in Cinder and Glance, in the services' own words, as JSON. OS_CLOUD says which project."""
+"""Prints what a project has, or sees, in Cinder and Glance, in the services' own words, as JSON; with the argument "servers", in Nova, too.
+
+OS_CLOUD says which project.
+"""
 
 from __future__ import annotations
 
@@ -19,4 +22,6 @@ found = {
     "images": connection.image.get("/images", params={"owner": project}).json()["images"],
     "types": connection.block_storage.get("/types").json()["volume_types"],
 }
+if sys.argv[1:] == ["servers"]:
+    found["servers"] = connection.compute.get("/servers/detail", microversion="2.79").json()["servers"]
 json.dump({name: sorted(things, key=lambda thing: thing["id"]) for name, things in found.items()}, sys.stdout)

@@ -19,6 +19,8 @@ import typing as t
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput, MissingPackage, NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import translated
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Images
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.networks import Networks
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.servers import Servers
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.stores import Stores
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import Volumes
 
@@ -95,6 +97,8 @@ class Cloud:
         self._images: t.Optional[Images] = None
         self._stores: t.Optional[Stores] = None
         self._volumes: t.Optional[Volumes] = None
+        self._servers: t.Optional[Servers] = None
+        self._networks: t.Optional[Networks] = None
 
     @classmethod
     def connect(cls, params: t.Mapping[str, t.Any]) -> Cloud:
@@ -134,11 +138,29 @@ class Cloud:
         """Cinder."""
         with self._lock:
             if self._volumes is None:
-                endpoint = self._endpoint("block-storage", "Cinder", discover=True)
+                endpoint = self._endpoint("block-storage", "Cinder", versions=("3", "3.latest"))
                 self._volumes = Volumes.connect(
                     self._session, endpoint.url or "", newest=endpoint.max_microversion or (3, 0), project=self.project,
                     retries=self._retries("block-storage"))
             return self._volumes
+
+    @property
+    def servers(self) -> Servers:
+        """Nova."""
+        with self._lock:
+            if self._servers is None:
+                endpoint = self._endpoint("compute", "Nova", versions=("2.1", "2.latest"))
+                self._servers = Servers.connect(
+                    self._session, endpoint.url or "", newest=endpoint.max_microversion or (2, 1), retries=self._retries("compute"))
+            return self._servers
+
+    @property
+    def networks(self) -> Networks:
+        """Neutron."""
+        with self._lock:
+            if self._networks is None:
+                self._networks = Networks.connect(self._session, self._unversioned("network", "Neutron"), self._retries("network"))
+            return self._networks
 
     @property
     def project(self) -> str:
@@ -148,24 +170,28 @@ class Cloud:
 
     def _glance(self) -> str:
         """Glance's address without the version, which glanceclient writes into its paths itself."""
-        return re.sub(r"/v\d[^/]*/?$", "", self._endpoint("image", "Glance", discover=False).url or "")
+        return self._unversioned("image", "Glance")
 
-    def _endpoint(self, service_type: str, name: str, *, discover: bool) -> EndpointData:
-        """Where the catalogue, or clouds.yaml, says the service is; with its microversions if ``discover``.
+    def _unversioned(self, service_type: str, name: str) -> str:
+        return re.sub(r"/v\d[^/]*/?$", "", self._endpoint(service_type, name).url or "")
+
+    def _endpoint(self, service_type: str, name: str, *, versions: t.Optional[t.Tuple[str, str]] = None) -> EndpointData:
+        """Where the catalogue, or clouds.yaml, says the service is; with its microversions if ``versions`` are given.
 
         :param service_type: The official one; ``volumev3`` and the like are found under it, too.
+        :param versions: The oldest and newest of the API that will do.
         :raises NotFound: the cloud has no such service in this region, for this interface.
         """
         region = self._region
-        versions = {"min_version": "3", "max_version": "3.latest"} if discover else {}
+        discovered = {"min_version": versions[0], "max_version": versions[1]} if versions else {}
         with translated("Keystone", "find %s's address" % name):
             from keystoneauth1.adapter import Adapter
 
             adapter = Adapter(
                 session=self._session, service_type=region.get_service_type(service_type), service_name=region.get_service_name(service_type),
                 interface=region.get_interface(service_type), region_name=region.get_region_name(service_type),
-                endpoint_override=region.get_endpoint(service_type), **versions)
-            if discover or adapter.endpoint_override:
+                endpoint_override=region.get_endpoint(service_type), **discovered)
+            if versions or adapter.endpoint_override:
                 found = adapter.get_endpoint_data()
             else:
                 found = self._session.auth.get_endpoint_data(

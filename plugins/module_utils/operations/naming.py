@@ -12,6 +12,11 @@ import typing as t
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput
 
 
+def naming_spec() -> t.Dict[str, t.Any]:
+    """Argument spec of the options that ``expand_names`` takes; documented in doc_fragments/naming.py."""
+    return {"name": {"type": "str"}, "names": {"type": "list", "elements": "str"}, "count": {"type": "int"}}
+
+
 def expand_names(*, name: t.Optional[str], names: t.Optional[t.Sequence[str]], count: t.Optional[int]) -> t.List[str]:
     """One list of distinct names from ``name``, ``names``, or a pattern and a count.
 
@@ -43,6 +48,16 @@ def expand_names(*, name: t.Optional[str], names: t.Optional[t.Sequence[str]], c
     if empty:
         raise InvalidInput("a name is empty; every name needs at least one character")
     return found
+
+
+def root_name(machine: str) -> str:
+    """The name of the volume that is made for a machine, or a server, to boot from."""
+    return machine + "-root"
+
+
+def data_name(machine: str, number: int) -> str:
+    """The name of a further volume that is made for it; they count from 1."""
+    return "%s-data-%d" % (machine, number)
 
 
 def _numbered(pattern: str, count: int) -> t.List[str]:

@@ -36,7 +36,8 @@ def raise_troubles(troubles: t.Mapping[str, Exception], purpose: str, done: t.Se
             len(troubles), len(troubles) + len(done), things, purpose, "; ".join("%s: %s" % item for item in failures.items()))
     details: t.Dict[str, t.Any] = {}
     for error in troubles.values():
-        details.update(t.cast(VolumesError, error).details)
+        for key, value in t.cast(VolumesError, error).details.items():  # what is told by name is told of all of them
+            details[key] = dict(details.get(key) or {}, **value) if isinstance(value, dict) else value
     details.update({things: list(done)}, failures=failures, changed=any(each.get("how") != UNCHANGED for each in done))
     raise kind(message, **details)
 

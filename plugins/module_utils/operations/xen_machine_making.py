@@ -19,9 +19,10 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.job import J
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
 from ansible_collections.bootable.volumes.plugins.module_utils.host import liveness
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription, ImageSource
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.naming import root_name
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_from_image import VolumeFromImage
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_wishes import Wish, root_name, superfluous
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_wishes import Wish, superfluous
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machines import Registry, root_of
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import VolumeDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import READY, record_of

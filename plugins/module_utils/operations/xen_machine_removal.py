@@ -14,10 +14,11 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.events impor
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
 from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import Plan, Step
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.naming import root_name
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.troubles import raise_troubles
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_wishes import Found, root_name
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_wishes import Found
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machines import THINGS, Registry, Storage, exclusive, is_halted
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen import notes
 from ansible_collections.bootable.volumes.plugins.module_utils.xen import machine_records as records

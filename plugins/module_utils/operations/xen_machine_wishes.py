@@ -33,11 +33,6 @@ _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 _LEAST_MEMORY = 16 * MIB
 
 
-def root_name(machine: str) -> str:
-    """The name of the disk that is made for a machine to boot from."""
-    return machine + "-root"
-
-
 @dataclass(frozen=True)
 class Card:
     """A network card that is wanted.

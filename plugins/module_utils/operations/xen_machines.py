@@ -12,9 +12,10 @@ import typing as t
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.naming import root_name
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.troubles import raise_troubles
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_wishes import Found, content_of, ours, root_name
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_wishes import Found, content_of, ours
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import VolumeDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.xen import machine_records as records
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.disks import Disks, Sr

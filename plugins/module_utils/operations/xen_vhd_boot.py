@@ -19,13 +19,14 @@ from ansible_collections.bootable.volumes.plugins.module_utils.images.dispatch i
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.operations import xen_machine_wishes as wishes
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.comparison import FAIL
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.naming import root_name
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result, image_result
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.troubles import raise_troubles
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_boot import IP, BootWatch
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_making import Maker, Outcome, update
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_removal import Remover
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_wishes import Card, Found, Wish, root_name
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_wishes import Card, Found, Wish
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machines import THINGS, Registry, Storage, exclusive
 from ansible_collections.bootable.volumes.plugins.module_utils.xen import machine_records as records
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.machine_records import Hardware

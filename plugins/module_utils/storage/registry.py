@@ -23,14 +23,15 @@ DRIVERS: t.Dict[str, t.Type[VolumeDriver]] = {driver.name: driver for driver in 
     BlockDriver, CinderDriver, FileDriver, LvmDriver, RbdDriver, SheepdogDriver, XenDriver)}
 
 
-def storage_option(name: str = "storage", *, required: bool = False) -> t.Dict[str, t.Any]:
+def storage_option(name: str = "storage", *, required: bool = False, drivers: t.Iterable[str] = tuple(DRIVERS)) -> t.Dict[str, t.Any]:
     """Argument spec: ``storage``, or an option of another name, with the driver's name and every driver's own options.
 
     :param required: It has to be given, even if empty; else it is empty by default.
+    :param drivers: Those that will do.
     """
-    spec: t.Dict[str, t.Any] = {"driver": {"type": "str", "default": DEFAULT, "choices": sorted(DRIVERS)}}
-    for driver in DRIVERS.values():
-        spec.update(driver.options)
+    spec: t.Dict[str, t.Any] = {"driver": {"type": "str", "default": DEFAULT, "choices": sorted(drivers)}}
+    for driver in drivers:
+        spec.update(DRIVERS[driver].options)
     return {name: {"type": "dict", "options": spec, **({"required": True} if required else {"default": {}})}}
 
 

@@ -72,6 +72,7 @@ class FakeCinder(FakeUploads, Service):
         self.stores = ("file", "rbd", "cinder")
         self.newest = (3, 71)
         self.page = 1000
+        self.advance_others: t.List[t.Callable[[], None]] = []
 
     # --- time passes ---
 
@@ -83,7 +84,9 @@ class FakeCinder(FakeUploads, Service):
         self.advance()
 
     def advance(self) -> None:
-        """Let the back end get on with its work."""
+        """Let the back end get on with its work, and those that use it with theirs."""
+        for advance in self.advance_others:
+            advance()
         for volume in list(self.volumes.values()):
             for due, change in list(volume["_later"]):
                 if self._clock.now() >= due:

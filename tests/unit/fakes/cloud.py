@@ -12,12 +12,15 @@ import typing as t
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Clock, Deadline
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Images
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.networks import Networks
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.servers import Servers
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.stores import Stores
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import Volumes
 
 from ansible_collections.bootable.volumes.tests.unit.fakes.cinder import FakeCinder
 from ansible_collections.bootable.volumes.tests.unit.fakes.glance import FakeGlance
 from ansible_collections.bootable.volumes.tests.unit.fakes.http import session_with
+from ansible_collections.bootable.volumes.tests.unit.fakes.nova import FakeNeutron, FakeNova
 
 
 class Hourglass(Clock):
@@ -43,10 +46,14 @@ class FakeCloud:
         self.glance = FakeGlance(self.clock.now)
         self.cinder = FakeCinder(self.clock, self.glance)
         self.cinder.newest = newest
-        session = session_with(self.cinder, self.glance)
+        self.nova = FakeNova(self.clock, self.cinder)
+        self.neutron = FakeNeutron()
+        session = session_with(self.cinder, self.glance, self.nova, self.neutron)
         self.images = Images.connect(session, "http://glance", 0)
         self.stores = Stores.connect(session, "http://glance", 0)
         self.volumes = Volumes.connect(session, "http://cinder/v3", newest=newest, project="p1", retries=0)
+        self.servers = Servers.connect(session, "http://nova/v2.1", newest=(2, 100), retries=0)
+        self.networks = Networks.connect(session, "http://neutron", 0)
 
     project = "p1"
 
@@ -59,7 +66,7 @@ class FakeCloud:
 
     def writes(self) -> t.List[str]:
         """Requests that were no mere looking."""
-        return self.cinder.writes() + self.glance.writes()
+        return self.cinder.writes() + self.glance.writes() + self.nova.writes()
 
     def volume(self, name: str) -> t.Dict[str, t.Any]:
         """The one volume of a name, as Cinder has it."""

@@ -78,11 +78,20 @@ class CinderDriver(VolumeDriver):
 
     @classmethod
     def from_options(cls, options: t.Mapping[str, t.Any], surroundings: Surroundings) -> CinderDriver:
-        metadata = {str(key): str(value) for key, value in (options.get("metadata") or {}).items()}
+        return cls(surroundings.cloud, cls.read(options))
+
+    @classmethod
+    def read(cls, options: t.Mapping[str, t.Any]) -> CinderOptions:
+        """What ``storage`` says.
+
+        :raises InvalidInput: naming the option.
+        """
+        given = {name: value for name, value in options.items() if name in cls.options and value is not None}
+        metadata = {str(key): str(value) for key, value in (given.get("metadata") or {}).items()}
         ours = sorted(key for key in metadata if key.startswith(cinder_view.PREFIX))
         if ours:
             raise InvalidInput("storage.metadata: keys that begin with %s are this collection's own; rename %s" % (cinder_view.PREFIX, ", ".join(ours)))
-        return cls(surroundings.cloud, CinderOptions(**dict(options, metadata=metadata)))
+        return CinderOptions(**dict(given, metadata=metadata))
 
     @property
     def _volumes(self) -> Volumes:
@@ -100,7 +109,7 @@ class CinderDriver(VolumeDriver):
     # --- looking ---
 
     def find(self, name: str) -> t.Optional[Volume]:
-        return self._choose(name, self._volumes.list(name=name))
+        return self.choose(name, self._volumes.list(name=name))
 
     def list(self) -> t.List[Volume]:
         there = [volume for volume in self._volumes.list() if not cinder_view.is_going(volume)]
@@ -116,10 +125,11 @@ class CinderDriver(VolumeDriver):
 
     def find_all(self, names: t.Sequence[str]) -> t.Dict[str, t.Optional[Volume]]:
         there = self._volumes.list(name=names[0] if len(names) == 1 else None)
-        return {name: self._choose(name, there) for name in names}
+        return {name: self.choose(name, there) for name in names}
 
     @staticmethod
-    def _choose(name: str, there: t.Sequence[CinderVolume]) -> t.Optional[Volume]:
+    def choose(name: str, there: t.Sequence[CinderVolume]) -> t.Optional[Volume]:
+        """As ``find``, among volumes that were listed already."""
         chosen, strays = choose(name, there)
         return view(chosen, strays) if chosen else None
 
@@ -222,6 +232,10 @@ class CinderDriver(VolumeDriver):
         with self._refilling.through_glance(source, self._cloud(), job) as via:
             made = refill(self._volumes, volume, via.image.id, via.metadata, self._options, via.job)
         return replace(made, volume=via.noted(ready(self._volumes, made.volume)))
+
+    def finish(self, volume: Volume, job: Job) -> Volume:
+        """Wait for what Cinder, or another run, is at with a volume that nobody has to fill."""
+        return view(self._volumes.get(self._take_over(volume, job)))
 
     def adopt(self, source: ImageSource, volume: Volume, job: Job) -> Made:
         started = time.monotonic()

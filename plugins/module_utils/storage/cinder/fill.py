@@ -132,7 +132,7 @@ class Filler:
         options = self._options
         return Wish(
             name=request.name, size=in_gib(request.size), type=options.volume_type, zone=options.availability_zone, description=options.description,
-            metadata=dict(options.metadata, **content.metadata, **self._claims.mark),
+            metadata=dict(options.metadata, **options.marks, **content.metadata, **self._claims.mark),
             image=content.image, source_volume=content.source_volume)
 
     def _judge(self, wanted: t.Sequence[t.Tuple[str, CinderVolume]], settled: Settled, sightings: t.Mapping[str, Sighting], content: Content,

@@ -18,6 +18,8 @@
     ``filling`` while a volume is being filled in several steps, and until the private image is gone.
 ``bootable_claim``
     The run that is making the volume: claims.py.
+``bootable_made_for``
+    ``root`` or ``data``: the volume was made for the server that its name begins with, as what.
 ``bootable_image_request``
     The image that is being made *of* the volume, until it is there: imaging.py.
 ``bootable_image_request_after``
@@ -38,6 +40,7 @@ PREFIX = "bootable_"
 CLAIM = PREFIX + "claim"
 # In place of a run's id: the run has given way to another one and is about to delete the volume.
 YIELDED = "yielded"
+MADE_FOR = PREFIX + "made_for"
 
 _ORIGIN, _CHECKSUM, _NAME, _ID = (PREFIX + "image_" + each for each in ("origin", "checksum", "name", "id"))
 VIA = PREFIX + "image_via"
@@ -62,6 +65,7 @@ class CinderOptions:
 
     :param metadata: Keys that every volume shall have; others are left alone.
     :param force_refill: Refill even where this Cinder is known to do it unsafely.
+    :param marks: Keys of this collection's own that new volumes get; nobody compares them.
     """
 
     volume_type: t.Optional[str] = None
@@ -70,6 +74,7 @@ class CinderOptions:
     metadata: t.Mapping[str, str] = field(default_factory=dict)
     bootable: bool = True
     force_refill: bool = False
+    marks: t.Mapping[str, str] = field(default_factory=dict)
 
 
 def is_broken(volume: CinderVolume) -> bool:

@@ -14,9 +14,10 @@ import yaml
 pytest.importorskip("cinderclient")
 
 from ansible_collections.bootable.volumes.plugins.doc_fragments import (
-    attributes, openstack, storage, storage_block, storage_cinder, storage_file, storage_lvm, storage_rbd, storage_sheepdog, storage_xen, waiting,
+    attributes, naming, openstack, storage, storage_block, storage_cinder, storage_file, storage_lvm, storage_rbd, storage_sheepdog, storage_xen, waiting,
 )
 from ansible_collections.bootable.volumes.plugins.module_utils.module import waiting_spec
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.naming import naming_spec
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.block.driver import BlockDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.driver import CinderDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import VolumeDriver
@@ -53,6 +54,18 @@ def test_the_storage_option_is_all_of_them() -> None:
     spec = storage_option()["storage"]
     assert (documented["type"], documented["default"]) == (spec["type"], spec["default"])
     assert told(documented["suboptions"]) == told(spec["options"])
+
+
+def test_the_storage_of_servers_is_cinders_part() -> None:
+    documented = options(storage.ModuleDocFragment.CINDER)["storage"]
+    spec = storage_option(drivers=["cinder"])["storage"]
+    assert (documented["type"], documented["default"]) == (spec["type"], spec["default"])
+    assert told(documented["suboptions"]) == told(spec["options"])
+
+
+@pytest.mark.parametrize("thing", ["DOCUMENTATION", "MACHINES", "SERVERS"])
+def test_naming_is_what_modules_take(thing: str) -> None:
+    assert told(options(getattr(naming.ModuleDocFragment, thing))) == told(naming_spec())
 
 
 def test_references_between_suboptions_are_whole() -> None:

@@ -40,6 +40,13 @@ class Keystone(http.server.BaseHTTPRequestHandler):
                 "id": "v3.0", "status": "CURRENT", "version": "3.70", "min_version": "3.0", "links": [{"rel": "self", "href": self.here + "/volume/v3/"}]}]})
         elif self.path.startswith("/volume/v3/volumes/detail"):
             self.answer(200, {"volumes": []})
+        elif self.path.rstrip("/") == "/compute/v2.1":
+            self.answer(200, {"version": {
+                "id": "v2.1", "status": "CURRENT", "version": "2.96", "min_version": "2.1", "links": [{"rel": "self", "href": self.here + "/compute/v2.1/"}]}})
+        elif self.path.startswith("/compute/v2.1/servers/detail"):
+            self.answer(200, {"servers": []})
+        elif self.path.startswith("/network/v2.0/networks"):
+            self.answer(200, {"networks": [{"id": "n1"}]})
         elif self.path.startswith("/image/v2/images"):
             self.answer(200, {"images": []})
         else:
@@ -149,6 +156,14 @@ def test_the_microversion_is_the_highest_that_both_know(keystone: str) -> None:
     volumes = Cloud.connect({"auth": account(keystone)}).volumes
     assert volumes.supports((3, 70)) and not volumes.supports((3, 71))
     assert volumes.project == "p1"
+
+
+def test_nova_and_neutron(keystone: str) -> None:
+    Keystone.services = {"compute": "/compute/v2.1", "network": "/network"}
+    cloud = Cloud.connect({"auth": account(keystone)})
+    assert cloud.servers.list() == [] and cloud.servers is cloud.servers
+    assert cloud.servers.supports((2, 79)) and not cloud.servers.supports((2, 80))
+    assert cloud.networks.find("network", "n1") == "n1" and cloud.networks is cloud.networks
 
 
 def test_a_versioned_image_endpoint(keystone: str) -> None:

@@ -41,3 +41,9 @@ def test_what_was_found_unchanged_is_no_change():
     with pytest.raises(NoRoom) as told:
         raise_troubles({"a": NoRoom("full")}, "made", [{"name": "b", "how": "unchanged"}])
     assert told.value.details["changed"] is False
+
+
+def test_what_is_told_by_name_is_told_of_all():
+    with pytest.raises(TimedOut) as told:
+        raise_troubles({"a": TimedOut("late", waiting={"a": 1}), "b": TimedOut("late", waiting={"b": 2})}, "made", [])
+    assert told.value.details["waiting"] == {"a": 1, "b": 2}
