@@ -98,6 +98,8 @@ class VolumeMigrate(Operation):
         if self._keep_source:
             return Plan((Step("keep", self._new_name, "it is in the destination, and stays in the source", data=there),))
         refuse_held(self._source, [origin], "removed", self._job)
+        self._source.check_content(origin)
+        self._destination.check_content(there)
         return Plan((Step("compare", self._new_name, "it is in the destination, too: it is compared, and then removed from the source",
                           before={"source": origin.id}, after={"source": None}, data=(origin, there)),))
 
@@ -105,6 +107,7 @@ class VolumeMigrate(Operation):
         if origin.state != AVAILABLE:
             raise Drift("%s (%s) is %s; only a volume that is whole is moved" % (origin.name, origin.id, origin.status))
         refuse_held(self._source, [origin], "moved", self._job)
+        self._source.check_content(origin)
         size = self._wanted_size(origin)
         after = {"location": self._destination.name, "image": state_of(origin)["image"], "size": size}
         if there is None:
