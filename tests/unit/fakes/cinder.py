@@ -368,7 +368,10 @@ class FakeCinder(FakeUploads, Service):
         if volume["name"] in self.failing:
             self._later(volume, self.seconds, lambda each: each.update(status="error_extending"))
         else:
-            self._later(volume, self.seconds, lambda each: each.update(status=before, size=size))
+            self._later(volume, self.seconds, lambda each: self._grown(each, before, size))
+
+    def _grown(self, volume: t.Dict[str, t.Any], status: str, size: int) -> None:
+        volume.update(status=status, size=size)
 
     def _reimage(self, volume: t.Dict[str, t.Any], image_id: str) -> None:
         if volume["status"] not in ("available", "error"):

@@ -34,10 +34,21 @@ class CinderOnCeph(FakeCinder):
 
     def _finish(self, volume: t.Dict[str, t.Any], image: t.Dict[str, str], bootable: bool, data: t.Optional[bytes] = None) -> None:
         super()._finish(volume, image, bootable, data)
-        if volume["volume_type"] == "rbd" and volume["status"] == "available" and self.image_of(volume) not in self._space.images:
+        if volume["volume_type"] != "rbd" or volume["status"] != "available":
+            return
+        name, size = self.image_of(volume), volume["size"] * self._unit
+        if name not in self._space.images:
             with self._unheard():
-                disk = self._ceph.create(self._space, self.image_of(volume), volume["size"] * self._unit, (), None)
-            disk.data[:len(volume["_data"])] = volume["_data"]
+                self._ceph.create(self._space, name, size, (), None)
+        elif data is None:
+            return
+        self._space.images[name].data[:] = volume["_data"].ljust(size, b"\0")
+
+    def _grown(self, volume: t.Dict[str, t.Any], status: str, size: int) -> None:
+        super()._grown(volume, status, size)
+        if self.image_of(volume) in self._space.images:
+            with self._unheard():
+                self._ceph.resize(self._space.images[self.image_of(volume)], size * self._unit)
 
     def _gone(self, volume: t.Dict[str, t.Any]) -> None:
         super()._gone(volume)

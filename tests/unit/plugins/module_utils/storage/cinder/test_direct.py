@@ -23,7 +23,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
 from ansible_collections.bootable.volumes.plugins.module_utils.host import liveness
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_migrate import VolumeMigrate
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder import direct, driver as cinder_driver, view
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder import direct, driver as cinder_driver, via, view
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.driver import CinderDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.holds import HOLD, Hold, is_left_behind
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import CinderOptions
@@ -34,13 +34,14 @@ from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.bindi
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.command import CommandPool
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.driver import RbdDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.pool import Place
-from ansible_collections.bootable.volumes.tests.unit.fakes import ceph_bindings
+from ansible_collections.bootable.volumes.tests.unit.fakes import ceph_bindings, uploads
 from ansible_collections.bootable.volumes.tests.unit.fakes.ceph import WATCH_TIMEOUT, FakeCeph
 from ansible_collections.bootable.volumes.tests.unit.fakes.ceph_commands import CephCommands
 from ansible_collections.bootable.volumes.tests.unit.fakes.cinder_on_ceph import POOL, CinderOnCeph
 from ansible_collections.bootable.volumes.tests.unit.fakes.cloud import FakeCloud
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import Answers, surroundings
 from ansible_collections.bootable.volumes.tests.unit.fakes.http import Request as Asked
+from ansible_collections.bootable.volumes.tests.unit.plugins.module_utils.storage.contract import DriverContract
 
 DATA = os.urandom(70000) + bytes(400000) + os.urandom(5000)
 RECORD = Record(READY, "glance", image_id="i-1", image_name="debian", checksum="md5:00")
@@ -135,7 +136,7 @@ class _Calls(t.List[t.Any]):
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    for module in (sizes, view, direct, cinder_driver):
+    for module in (sizes, view, via, direct, cinder_driver, uploads):
         monkeypatch.setattr(module, "GIB", MIB)
     monkeypatch.setattr(CinderDriver, "capabilities", replace(CinderDriver.capabilities, granularity=MIB))
     made = World(monkeypatch)
@@ -143,6 +144,26 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         monkeypatch.setattr(bindings, name, module, raising=False)
     monkeypatch.setattr(bindings, "HAS_BINDINGS", True)
     return made
+
+
+class TestContract(DriverContract):
+    """What every driver does; what it is filled with comes by way of Glance, and is read from Ceph."""
+
+    @pytest.fixture
+    def driver(self, world: World) -> CinderDriver:
+        return world.cinder()
+
+    @pytest.fixture
+    def again(self, world: World) -> t.Callable[[], CinderDriver]:
+        return world.cinder
+
+    @pytest.fixture
+    def job(self, world: World) -> Job:
+        return world.job()
+
+    @pytest.fixture
+    def glance(self, world: World) -> FakeCloud:
+        return world.cloud
 
 
 def migrate(world: World, source: t.Any, destination: t.Any, name: str = "v", **options: t.Any) -> t.Any:
