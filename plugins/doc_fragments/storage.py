@@ -13,12 +13,22 @@ from ansible_collections.bootable.volumes.plugins.doc_fragments import (
 )
 
 
-def _part(text: str) -> str:
-    """A driver's options as suboptions; where they refer to each other, they now do so as parts of ``storage``."""
+def _part(text: str, later: str) -> str:
+    """A driver's options as suboptions; where they refer to each other, they now do so as parts of ``storage``.
+
+    :param later: What follows: an option that another driver has, too, stands there.
+    """
     body = text.partition("options:\n")[2].rstrip("\n")
-    for name in re.findall(r"^  (\w+):$", body, re.MULTILINE):
+    names = re.findall(r"^  (\w+):$", body, re.MULTILINE)
+    for name in names:
         body = re.sub(r"O\(%s\b" % name, "O(storage.%s" % name, body)
-    return re.sub(r"^(?=.)", "    ", body, flags=re.MULTILINE)
+    for name in set(names) & set(re.findall(r"^  (\w+):$", later, re.MULTILINE)):
+        body = re.sub(r"^  %s:\n(    .*\n?)+" % name, "", body, flags=re.MULTILINE)
+    return re.sub(r"^(?=.)", "    ", body.rstrip("\n"), flags=re.MULTILINE)
+
+
+_PARTS = [each.ModuleDocFragment.DOCUMENTATION for each in (
+    storage_block, storage_cinder, storage_file, storage_lvm, storage_rbd, storage_sheepdog, storage_xen)]
 
 
 class ModuleDocFragment:
@@ -34,9 +44,11 @@ options:
     suboptions:
       driver:
         description:
-          - The kind of storage. The other options belong to one driver each, and are refused with another one.
+          - The kind of storage. The other options belong to one driver each, and are refused with another one, but for those that tell how to
+            reach Ceph, which two drivers take.
           - V(block) fills block devices that are there already. It takes those from O(storage.devices) to O(storage.wipe).
-          - V(cinder) is OpenStack's Block Storage. It takes those from O(storage.volume_type) to O(storage.force_refill).
+          - V(cinder) is OpenStack's Block Storage. It takes those from O(storage.volume_type) to O(storage.ceph_pool), and with that
+            one O(storage.ceph_conf), O(storage.ceph_user) and O(storage.ceph_cluster).
           - V(file) keeps volumes as files on mounted storage. It takes those from O(storage.mountpoints) to O(storage.allow_unmounted).
           - V(lvm) makes logical volumes. It takes O(storage.vg) and O(storage.thin_pool).
           - V(rbd) keeps volumes as images of Ceph, without OpenStack. It takes those from O(storage.pool) to O(storage.features).
@@ -49,8 +61,7 @@ options:
 %s
 requirements:
   - XenAPI >= 23.8 (for volumes in a XenServer or XCP-ng pool)
-""" % "\n".join(_part(each.ModuleDocFragment.DOCUMENTATION) for each in (
-        storage_block, storage_cinder, storage_file, storage_lvm, storage_rbd, storage_sheepdog, storage_xen))
+""" % "\n".join(_part(text, "".join(_PARTS[number:])) for number, text in enumerate(_PARTS, 1))
 
     CINDER: str = r"""
 options:
@@ -67,4 +78,4 @@ options:
         choices: [cinder]
         default: cinder
 %s
-""" % _part(storage_cinder.ModuleDocFragment.DOCUMENTATION)
+""" % _part(storage_cinder.ModuleDocFragment.DOCUMENTATION, "")

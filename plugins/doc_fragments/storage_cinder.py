@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Documentation of the Cinder driver's part of the ``storage`` option: storage/cinder.py."""
+"""Documentation of the Cinder driver's part of the ``storage`` option: storage/cinder/."""
 
 from __future__ import annotations
 
@@ -40,4 +40,27 @@ options:
       - Let O(bootable.volumes.volume_from_image#module:on_drift=refill) refill volumes even on Cinder before 24 (2024.1).
       - There old data can remain in a refilled volume, and a failure can leave it in status C(downloading) for ever.
     type: bool
+  ceph_pool:
+    description:
+      - The pool of Ceph in which Cinder's back end keeps its volumes, where the host that the module runs on reaches that cluster as the driver
+        V(rbd) does; O(ceph_conf), O(ceph_user) and O(ceph_cluster) tell how.
+      - The content of volumes is then read from Ceph, and written to it, where it would travel by way of a private image in Glance otherwise. That is
+        what M(bootable.volumes.volume_migrate) does. Images get into volumes, and volumes into images, by way of Cinder and Glance as ever.
+      - Meanwhile the volume is reserved in Cinder (status C(attaching)), so that nobody attaches or deletes it. What a run that was killed has left
+        reserved is seen and used by the next one with this option. The account needs the right to reserve volumes, which members have by default.
+      - The pool has to be that of the volumes' type. Encrypted volumes are refused.
+    type: str
+    version_added: 0.4.0
+  ceph_conf:
+    description:
+      - Ceph's configuration file on the host where the module runs. By default what Ceph finds by itself, such as V(/etc/ceph/ceph.conf).
+    type: path
+  ceph_user:
+    description:
+      - The user of Ceph, without V(client.). It needs the profile V(rbd) for the monitors and the pool. By default V(admin).
+    type: str
+  ceph_cluster:
+    description:
+      - The name of the cluster. By default V(ceph).
+    type: str
 """

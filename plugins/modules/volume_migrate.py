@@ -12,7 +12,8 @@ version_added: 0.3.0
 description:
   - Copies a volume from O(source) to O(destination), reads it back, compares both by their hash, and only then removes it from the source.
   - Any driver to any driver. What a host can open is read and written through the host where the module runs. Volumes of Cinder are never attached;
-    they travel by way of a private image in Glance, which is removed in the end.
+    they travel by way of a private image in Glance, which is removed in the end. Where the host reaches the Ceph that they are in, O(source.ceph_pool)
+    and O(destination.ceph_pool) have them read and written there, without Glance.
   - The moved volume remembers the image that the old one was filled with.
   - What is a hole in the volume stays one where the destination can have holes.
   - Killed at any point, or out of time, a rerun goes on. The source is never touched before the destination is complete.
@@ -71,6 +72,19 @@ EXAMPLES = r"""
       mountpoint: /srv/volumes
       format: qcow2
     keep_source: true
+
+- name: Between Cinder's pool and another one of the same Ceph, without an image in Glance
+  bootable.volumes.volume_migrate:
+    cloud: production
+    name: build-a
+    source:
+      driver: rbd
+      pool: vms
+      ceph_user: migration
+    destination:
+      volume_type: rbd
+      ceph_pool: volumes
+      ceph_user: migration
 """
 
 RETURN = r"""

@@ -21,6 +21,7 @@ Microversion = t.Tuple[int, int]
 
 # What the API can do from which microversion on (api/openstack/rest_api_version_history.rst in Cinder).
 MESSAGES: Microversion = (3, 5)
+ATTACHMENTS: Microversion = (3, 27)
 EXTEND_IN_USE: Microversion = (3, 42)
 FILTER_BY_TIME: Microversion = (3, 60)
 REIMAGE: Microversion = (3, 68)
@@ -51,6 +52,7 @@ class CinderVolume:
     :param type: The volume type's name.
     :param created_at: Cinder's clock, ISO 8601 without a zone (UTC).
     :param image: ``volume_image_metadata``: all strings; empty for a volume that was not made from an image.
+    :param name_id: What the back end calls it by, where Cinder has migrated it and left it under another id; only administrators see that.
     """
 
     id: str
@@ -67,6 +69,7 @@ class CinderVolume:
     metadata: t.Mapping[str, str] = field(default_factory=dict)
     image: t.Mapping[str, str] = field(default_factory=dict)
     attachments: t.Tuple[Attachment, ...] = ()
+    name_id: t.Optional[str] = None
 
     @classmethod
     def from_json(cls, data: t.Mapping[str, t.Any]) -> CinderVolume:
@@ -76,7 +79,7 @@ class CinderVolume:
             type=data.get("volume_type"), zone=data.get("availability_zone"),
             bootable=str(data.get("bootable")).lower() == "true",  # Cinder sends a string
             description=data.get("description"), created_at=data.get("created_at") or "", encrypted=bool(data.get("encrypted")),
-            source_volume=data.get("source_volid"),
+            source_volume=data.get("source_volid"), name_id=data.get("os-vol-mig-status-attr:name_id"),
             metadata=data.get("metadata") or {}, image=data.get("volume_image_metadata") or {},
             attachments=tuple(
                 Attachment(each.get("attachment_id") or each["id"], each.get("server_id"), each.get("device"), each.get("host_name"))
@@ -191,6 +194,13 @@ class Volumes:
         """The ids of a volume's snapshots."""
         with translated("Cinder", "list the snapshots of volume %s" % volume_id):
             return [each.id for each in self._client.volume_snapshots.list(detailed=False, search_opts={"volume_id": volume_id})]
+
+    def attachments(self, volume_id: str) -> t.List[str]:
+        """The ids of a volume's attachments, those, too, that are only reserved or under way; none where Cinder is too old to tell."""
+        if not self.supports(ATTACHMENTS):
+            return []
+        with translated("Cinder", "list the attachments of volume %s" % volume_id):
+            return [each.id for each in self._client.attachments.list(detailed=False, search_opts={"volume_id": volume_id})]
 
     def messages(self, volume_id: str, since: str = "") -> t.List[str]:
         """What Cinder has to say of a volume that went wrong, newest first; often nothing.
@@ -349,6 +359,19 @@ class Volumes:
         """Say whether a volume can be written to."""
         with translated("Cinder", "make volume %s %s" % (volume_id, "read-only" if readonly else "writable")):
             self._client.volumes.update_readonly_flag(volume_id, readonly)
+
+    def reserve(self, volume_id: str) -> None:
+        """Keep an available volume, which is ``attaching`` from then on, from being attached, deleted or changed by others.
+
+        :raises InvalidInput: its status forbids that.
+        """
+        with translated("Cinder", "reserve volume %s" % volume_id):
+            self._client.volumes.reserve(volume_id)
+
+    def unreserve(self, volume_id: str) -> None:
+        """Let go of a volume that is ``attaching``; it is ``available`` again. Any other stays as it is, without a word."""
+        with translated("Cinder", "let go of volume %s" % volume_id):
+            self._client.volumes.unreserve(volume_id)
 
     def reimage(self, volume_id: str, image_id: str) -> None:
         """Ask for a volume's content to be replaced by an image; it is ``downloading`` when this returns.

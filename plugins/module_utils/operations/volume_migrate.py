@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 import typing as t
+from dataclasses import replace
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import Drift, IntegrityError, InvalidInput, NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
@@ -90,6 +91,10 @@ class VolumeMigrate(Operation):
 
     def _published(self, origin: Volume, there: Volume) -> Plan:
         """Both exist, and the one in the destination is complete, whoever made it."""
+        if origin.state == HALF_DONE and origin.record and replace(origin.record, state=READY) == there.record and not self._keep_source:
+            refuse_held(self._source, [origin], "removed", self._job)
+            return Plan((Step("remove", self._name, "it is in the destination, and what is left of it in the source is not whole: its removal broke off",
+                              before={"source": origin.id}, after={"source": None}, data=(origin, there)),))
         if there.record is None or there.record != self._identity(origin, there.record):
             raise Drift(
                 "%s (%s) exists in the destination, and was not made of %s (%s); remove it, or give the volume another new_name"
@@ -98,6 +103,8 @@ class VolumeMigrate(Operation):
         if self._keep_source:
             return Plan((Step("keep", self._new_name, "it is in the destination, and stays in the source", data=there),))
         refuse_held(self._source, [origin], "removed", self._job)
+        self._source.check_content(origin)
+        self._destination.check_content(there)
         return Plan((Step("compare", self._new_name, "it is in the destination, too: it is compared, and then removed from the source",
                           before={"source": origin.id}, after={"source": None}, data=(origin, there)),))
 
@@ -105,6 +112,7 @@ class VolumeMigrate(Operation):
         if origin.state != AVAILABLE:
             raise Drift("%s (%s) is %s; only a volume that is whole is moved" % (origin.name, origin.id, origin.status))
         refuse_held(self._source, [origin], "moved", self._job)
+        self._source.check_content(origin)
         size = self._wanted_size(origin)
         after = {"location": self._destination.name, "image": state_of(origin)["image"], "size": size}
         if there is None:
@@ -133,6 +141,9 @@ class VolumeMigrate(Operation):
         started = time.monotonic()
         step = plan.steps[0]
         origin, there = step.data
+        if step.action == "remove":
+            self._source.remove(origin, self._job)
+            return self._result(origin, there, None, time.monotonic() - started)
         if step.action == "compare":
             with content_of(self._source, origin, self._cloud, self._job) as content:
                 digest = digest_of(content, origin.size, self._job)

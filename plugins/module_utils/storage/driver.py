@@ -262,6 +262,12 @@ class VolumeDriver(abc.ABC):
         :raises InvalidInput: with what to do instead.
         """
 
+    def check_content(self, volume: Volume) -> None:
+        """Refuse, before anything is written, a volume whose content ``open`` would not give.
+
+        :raises VolumesError: with what to do instead.
+        """
+
     def check_removable(self, volume: Volume) -> None:
         """Refuse, before anything is removed, what is not this collection's to remove.
 

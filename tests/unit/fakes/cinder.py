@@ -28,6 +28,7 @@ class FakeCinder(FakeUploads, Service):
     """One project's volumes.
 
     :ivar clones_images: The back end clones raw images by itself, as Ceph does; else they are downloaded.
+    :ivar attachments: Ids to those of volumes; of attachments that are reserved or under way, too.
     :ivar seconds: How long the back end takes for a volume.
     :ivar failing: Names whose making fails, and what Cinder says of it (None: nothing).
     :ivar unanswered: Names that are created without an answer: the connection breaks.
@@ -43,6 +44,7 @@ class FakeCinder(FakeUploads, Service):
         ("POST", r"/volumes/(?P<id>[^/]+)/metadata", "set_metadata"),
         ("DELETE", r"/volumes/(?P<id>[^/]+)/metadata/(?P<key>[^/]+)", "delete_metadata"),
         ("GET", r"/snapshots", "list_snapshots"),
+        ("GET", r"/attachments", "list_attachments"),
         ("GET", r"/messages", "list_messages"),
         ("GET", r"/types", "list_types"),
         ("GET", r"/types/default", "default_type"),
@@ -59,6 +61,7 @@ class FakeCinder(FakeUploads, Service):
         self._images = glance.images.get
         self.volumes: t.Dict[str, t.Dict[str, t.Any]] = {}
         self.snapshots: t.Dict[str, str] = {}
+        self.attachments: t.Dict[str, str] = {}
         self.messages: t.List[t.Dict[str, str]] = []
         self.types = {"rbd": "11111111-0000-4000-8000-000000000001", "nfs": "11111111-0000-4000-8000-000000000002"}
         self.specs: t.Dict[str, t.Dict[str, str]] = {type_id: {"volume_backend_name": name} for name, type_id in self.types.items()}
@@ -143,6 +146,11 @@ class FakeCinder(FakeUploads, Service):
 
     def list_snapshots(self, request: Request) -> t.Any:
         return 200, {"snapshots": [{"id": each} for each, volume in self.snapshots.items() if volume == request.query["volume_id"]]}
+
+    def list_attachments(self, request: Request) -> t.Any:
+        if request.query.keys() != {"volume_id"}:
+            raise AssertionError("all attachments of the project were asked for")
+        return 200, {"attachments": [{"id": each, "volume_id": volume} for each, volume in self.attachments.items() if volume == request.query["volume_id"]]}
 
     def list_messages(self, request: Request) -> t.Any:
         return 200, {"messages": [each for each in self.messages if each["resource_uuid"] == request.query["resource_uuid"]]}
@@ -300,8 +308,11 @@ class FakeCinder(FakeUploads, Service):
         if id in self.undeletable:
             self._later(volume, self.seconds / 3, lambda each: each.update(status=before))
         else:
-            self._later(volume, self.seconds / 3, lambda each: self.volumes.pop(id))
+            self._later(volume, self.seconds / 3, self._gone)
         return 202, None
+
+    def _gone(self, volume: t.Dict[str, t.Any]) -> None:
+        del self.volumes[volume["id"]]
 
     def set_metadata(self, request: Request, id: str) -> t.Any:
         volume = self._volume(id)
@@ -333,6 +344,13 @@ class FakeCinder(FakeUploads, Service):
             if not self.admin:
                 raise Refused(403, "Policy doesn't allow volume_extension:volume_admin_actions:reset_status to be performed.")
             volume["status"] = body["status"]
+        elif action == "os-reserve":
+            if volume["status"] not in (("available", "in-use") if volume.get("multiattach") else ("available",)):
+                raise Refused(400, "Invalid volume: Volume status must be available to reserve, but the status is %s." % volume["status"])
+            volume["status"] = "attaching"
+        elif action == "os-unreserve":
+            if volume["status"] == "attaching":  # anything else is passed over without a word
+                volume["status"] = "in-use" if volume["attachments"] else "available"
         elif action == "os-reimage":
             self._reimage(volume, body["image_id"])
         elif action == "os-volume_upload_image":
@@ -353,7 +371,10 @@ class FakeCinder(FakeUploads, Service):
         if volume["name"] in self.failing:
             self._later(volume, self.seconds, lambda each: each.update(status="error_extending"))
         else:
-            self._later(volume, self.seconds, lambda each: each.update(status=before, size=size))
+            self._later(volume, self.seconds, lambda each: self._grown(each, before, size))
+
+    def _grown(self, volume: t.Dict[str, t.Any], status: str, size: int) -> None:
+        volume.update(status=status, size=size)
 
     def _reimage(self, volume: t.Dict[str, t.Any], image_id: str) -> None:
         if volume["status"] not in ("available", "error"):

@@ -41,10 +41,11 @@ class Hourglass(Clock):
 class FakeCloud:
     """What ``Cloud`` offers, with the services at hand for tests to set up and look into."""
 
-    def __init__(self, *, clock: t.Optional[Clock] = None, newest: t.Tuple[int, int] = (3, 71)) -> None:
+    def __init__(self, *, clock: t.Optional[Clock] = None, newest: t.Tuple[int, int] = (3, 71),
+                 cinder: t.Callable[[Clock, FakeGlance], FakeCinder] = FakeCinder) -> None:
         self.clock = clock or Hourglass()
         self.glance = FakeGlance(self.clock.now)
-        self.cinder = FakeCinder(self.clock, self.glance)
+        self.cinder = cinder(self.clock, self.glance)
         self.cinder.newest = newest
         self.nova = FakeNova(self.clock, self.cinder)
         self.neutron = FakeNeutron()

@@ -2,11 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Volumes in OpenStack's Block Storage, Cinder. The bytes never pass through this host.
+"""Volumes in OpenStack's Block Storage, Cinder. The bytes never pass through this host, with one exception.
 
 Its parts: view.py (what Cinder says, in common words), watch.py (waiting), claims.py (two runs at
 once), fill.py (many volumes of one image), refill.py (new content for an existing one), room.py
-(quotas), via.py (images that are not in Glance), imaging.py (images of volumes).
+(quotas), via.py (images that are not in Glance), imaging.py (images of volumes), direct.py and
+holds.py (bytes of volumes in a Ceph that this host reaches, which then do pass through it).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.images.source imp
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import is_uuid
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder import direct
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder import view as cinder_view
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.claims import Claims, choose
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.fill import Content, Filler
@@ -37,10 +39,11 @@ from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.vi
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import CinderOptions, view
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.watch import Watch
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import (
-    ADOPTED, HALF_DONE, WORKING, Capabilities, Difference, Filled, Made, Request, Surroundings, Volume, VolumeDriver,
+    ADOPTED, HALF_DONE, REFILLED, WORKING, Capabilities, Difference, Filled, Handle, Made, Request, Surroundings, Volume, VolumeDriver,
 )
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import Record
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, Record, record_of
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.imaging import Imaging
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.pool import Pool
 
 if t.TYPE_CHECKING:
     from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images import Images
@@ -68,17 +71,22 @@ class CinderDriver(VolumeDriver):
         "metadata": {"type": "dict"},
         "bootable": {"type": "bool"},
         "force_refill": {"type": "bool"},
+        **direct.OPTIONS,
     }
 
-    def __init__(self, cloud: t.Callable[[], Cloud], options: CinderOptions, *, clock: t.Optional[Clock] = None) -> None:
+    def __init__(self, cloud: t.Callable[[], Cloud], options: CinderOptions, *, clock: t.Optional[Clock] = None,
+                 pool: t.Optional[Pool] = None) -> None:
         self._cloud = cloud
         self._options = options
         self._clock = clock
         self._refilling = Shared()
+        self._direct = direct.Direct(cloud, pool, clock=clock) if pool else None
+        if pool:
+            self.capabilities = replace(self.capabilities, handles=True)
 
     @classmethod
     def from_options(cls, options: t.Mapping[str, t.Any], surroundings: Surroundings) -> CinderDriver:
-        return cls(surroundings.cloud, cls.read(options))
+        return cls(surroundings.cloud, cls.read(options), pool=direct.pool_of(options, surroundings.runner))
 
     @classmethod
     def read(cls, options: t.Mapping[str, t.Any]) -> CinderOptions:
@@ -86,7 +94,7 @@ class CinderDriver(VolumeDriver):
 
         :raises InvalidInput: naming the option.
         """
-        given = {name: value for name, value in options.items() if name in cls.options and value is not None}
+        given = {name: value for name, value in options.items() if name in cls.options and name not in direct.OPTIONS and value is not None}
         metadata = {str(key): str(value) for key, value in (given.get("metadata") or {}).items()}
         ours = sorted(key for key in metadata if key.startswith(cinder_view.PREFIX))
         if ours:
@@ -115,23 +123,25 @@ class CinderDriver(VolumeDriver):
         there = [volume for volume in self._volumes.list() if not cinder_view.is_going(volume)]
         if self._type:
             there = [volume for volume in there if volume.type == self._type]
-        return [view(volume) for volume in sorted(there, key=lambda volume: (volume.name, volume.id))]
+        return [self._view(volume) for volume in sorted(there, key=lambda volume: (volume.name, volume.id))]
 
     def look_up(self, name_or_id: str) -> t.Optional[Volume]:
         if is_uuid(name_or_id):
             with contextlib.suppress(NotFound):
-                return view(self._volumes.get(name_or_id))
+                return self._view(self._volumes.get(name_or_id))
         return self.find(name_or_id)
 
     def find_all(self, names: t.Sequence[str]) -> t.Dict[str, t.Optional[Volume]]:
         there = self._volumes.list(name=names[0] if len(names) == 1 else None)
         return {name: self.choose(name, there) for name in names}
 
-    @staticmethod
-    def choose(name: str, there: t.Sequence[CinderVolume]) -> t.Optional[Volume]:
+    def choose(self, name: str, there: t.Sequence[CinderVolume]) -> t.Optional[Volume]:
         """As ``find``, among volumes that were listed already."""
         chosen, strays = choose(name, there)
-        return view(chosen, strays) if chosen else None
+        return self._view(chosen, strays) if chosen else None
+
+    def _view(self, volume: CinderVolume, strays: t.Sequence[str] = ()) -> Volume:
+        return view(self._direct.settled(volume) if self._direct else volume, strays)
 
     def differences(self, volume: Volume) -> t.List[Difference]:
         return cinder_view.differences_of(volume, self._options, self._type)
@@ -154,13 +164,25 @@ class CinderDriver(VolumeDriver):
                 "the image %s is an archive of VHDs (container_format %s), of which Cinder cannot make a volume; fill a volume of another storage with it, "
                 "or upload the disk alone, as a bare image" % (image.name, image.container))
 
+    def check_content(self, volume: Volume) -> None:
+        if self._direct:
+            self._direct.check(self._volumes.get(volume.id))
+
     def check_room(self, requests: t.Sequence[Request], source: t.Optional[ImageSource]) -> None:
+        if self._direct and source is None:
+            self._direct.check_reachable()
         try:
             quotas = self._volumes.quotas()
         except Denied:  # a cloud may keep its quotas to itself; then Cinder refuses what is too much
             return
         volume_type = self._type or self._volumes.default_type()
         check_quotas([in_gib(request.size) for request in requests], volume_type, quotas)
+
+    @contextlib.contextmanager
+    def exclusive(self, names: t.Sequence[str], job: Job) -> t.Iterator[None]:
+        if self._direct:
+            self._direct.prepare(job.deadline)
+        yield
 
     # --- making and unmaking ---
 
@@ -179,7 +201,13 @@ class CinderDriver(VolumeDriver):
         return batch.made[request.name].volume
 
     def remove(self, volume: Volume, job: Job) -> None:
+        self._free(volume)
         Watch(self._volumes, job).remove([volume.id] + volume.details.get("strays", []))
+
+    def _free(self, volume: Volume) -> None:
+        """Cinder does nothing with a volume that a killed run has left reserved."""
+        if self._direct:
+            self._direct.free(volume.id)
 
     def mark(self, volume: Volume, record: Record) -> Volume:
         wanted = cinder_view.metadata_of(record)
@@ -188,9 +216,10 @@ class CinderDriver(VolumeDriver):
             if key in there and key not in wanted:
                 self._volumes.delete_metadata(volume.id, key)
         self._volumes.set_metadata(volume.id, wanted)
-        return view(self._volumes.get(volume.id))
+        return self._view(self._volumes.get(volume.id))
 
     def grow(self, volume: Volume, size: int, job: Job) -> Volume:
+        self._free(volume)
         self._volumes.extend(volume.id, in_gib(size), in_use=volume.status == "in-use")
         return view(Watch(self._volumes, job).until_done(self._volumes.get(volume.id), "extend"))
 
@@ -204,12 +233,19 @@ class CinderDriver(VolumeDriver):
                 self._volumes.describe(volume.id, difference.wanted)
         return view(self._volumes.get(volume.id))
 
+    # --- bytes, where Ceph has them ---
+
+    def open(self, volume: Volume, mode: str) -> Handle:
+        return self._direct.open(volume.id, mode) if self._direct else super().open(volume, mode)
+
     # --- filling ---
 
     def fill_new(self, source: ImageSource, requests: t.Sequence[Request], fan_out: str, job: Job) -> Filled:
         image = source.describe()
         if image.id is not None:
             return Filler(self._volumes, self._options, job).fill(requests, Content(image=image.id, raw=_is_raw(image)), fan_out)
+        if self._direct and direct.is_direct(image):
+            return self._direct.fill(source, requests, self._options, job)
         with through_glance(source, self._cloud(), job) as via:
             content = Content(image=via.image.id, raw=_is_raw(image), metadata=via.metadata)
             filled = Filler(self._volumes, self._options, via.job).fill(via.fitted(requests), content, fan_out)
@@ -227,6 +263,11 @@ class CinderDriver(VolumeDriver):
         if volume.details["attachments"]:
             raise InUse("volume %s (%s) is attached and cannot be refilled; detach it first" % (volume.name, volume.id))
         image = source.describe()
+        if self._direct and direct.is_direct(image):
+            started = time.monotonic()
+            marked = self.mark(volume, record_of(image, FILLING))
+            return Made(self._direct.refill(source, marked, self._options, job), REFILLED, time.monotonic() - started)
+        self._free(volume)
         if image.id is not None:
             return refill(self._volumes, volume, image.id, {}, self._options, job)
         with self._refilling.through_glance(source, self._cloud(), job) as via:
@@ -240,7 +281,7 @@ class CinderDriver(VolumeDriver):
     def adopt(self, source: ImageSource, volume: Volume, job: Job) -> Made:
         started = time.monotonic()
         now = self._volumes.get(self._take_over(volume, job) if volume.state == WORKING else volume.id)
-        adopted = view(now)
+        adopted = self._view(now)
         if adopted.state == HALF_DONE and cinder_view.is_filled_via(now):
             sweep(self._cloud())
             adopted = ready(self._volumes, adopted)

@@ -94,9 +94,9 @@ class BindingsPool(Pool):
         try:
             ioctx = self._cluster.open_ioctx(place.pool)
         except rados.ObjectNotFound as error:
-            raise InvalidInput("pool: Ceph has no pool %s" % place.pool) from error
+            raise InvalidInput("%s: Ceph has no pool %s" % (place.option, place.pool)) from error
         except rados.Error as error:
-            raise BackendError("pool: %s cannot be opened: %s" % (place.pool, error)) from error
+            raise BackendError("%s: %s cannot be opened: %s" % (place.option, place.pool, error)) from error
         if place.namespace:
             if not self._rbd.namespace_exists(ioctx, place.namespace):
                 raise InvalidInput("namespace: the pool %s has no namespace %s; make it with: rbd namespace create %s" % (

@@ -70,7 +70,7 @@ class CommandPool(Pool):
     def _error(self, done: Completed, what: str) -> VolumesError:
         words = done.stderr or done.stdout
         if "error opening pool" in words or "error opening default pool" in words:
-            return InvalidInput("pool: Ceph has no pool %s: %s" % (self.place.pool, _last(words)))
+            return InvalidInput("%s: Ceph has no pool %s: %s" % (self.place.option, self.place.pool, _last(words)))
         if "namespace" in words and "does not exist" in words:
             return InvalidInput("namespace: the pool %s has no namespace %s; make it with: rbd namespace create %s" % (
                 self.place.pool, self.place.namespace, self.place.path))

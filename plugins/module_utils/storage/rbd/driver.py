@@ -24,8 +24,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver im
 )
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.filling import HIDDEN, Filling, check_names, put
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, READY, Record, record_of
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd import bindings, lease
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.command import CommandPool
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd import access, lease
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.golden import SNAPSHOT, Golden, patiently
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.pool import (
     FEATURES, Busy, Exists, Gone, Image, Needed, Place, Pool, Users, check_features,
@@ -50,9 +49,7 @@ class RbdDriver(VolumeDriver):
     options: t.ClassVar[t.Mapping[str, t.Mapping[str, t.Any]]] = {
         "pool": {"type": "str"},
         "namespace": {"type": "str"},
-        "ceph_conf": {"type": "path"},
-        "ceph_user": {"type": "str"},
-        "ceph_cluster": {"type": "str"},
+        **access.OPTIONS,
         "data_pool": {"type": "str"},
         "features": {"type": "list", "elements": "str", "choices": list(FEATURES)},
     }
@@ -72,10 +69,7 @@ class RbdDriver(VolumeDriver):
             pool=options["pool"], namespace=options.get("namespace") or "", conf=options.get("ceph_conf"), user=options.get("ceph_user"),
             cluster=options.get("ceph_cluster"), data_pool=options.get("data_pool"), features=check_features(options.get("features") or ()),
         )
-        if place.user and place.user.startswith("client."):
-            raise InvalidInput("ceph_user: leave out 'client.': %s" % place.user[len("client."):])
-        pool: Pool = bindings.BindingsPool(place) if bindings.HAS_BINDINGS else CommandPool(place, surroundings.runner)
-        return cls(pool, surroundings)
+        return cls(access.pool_at(place, surroundings.runner), surroundings)
 
     # --- looking ---
 

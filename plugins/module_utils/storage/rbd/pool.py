@@ -39,6 +39,7 @@ class Place:
     :param cluster: The cluster's name; None for Ceph's own default.
     :param data_pool: The pool that new images have their data in, where it is another one (an erasure-coded one).
     :param features: Of new images; none for what the cluster's configuration says.
+    :param option: What the option is called that names the pool, for messages.
     """
 
     pool: str
@@ -48,6 +49,7 @@ class Place:
     cluster: t.Optional[str] = None
     data_pool: t.Optional[str] = None
     features: t.Tuple[str, ...] = ()
+    option: str = "pool"
 
     @property
     def path(self) -> str:

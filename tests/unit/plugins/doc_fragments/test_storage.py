@@ -68,6 +68,14 @@ def test_naming_is_what_modules_take(thing: str) -> None:
     assert told(options(getattr(naming.ModuleDocFragment, thing))) == told(naming_spec())
 
 
+def test_an_option_of_two_drivers_is_documented_once_and_alike() -> None:
+    ours, theirs = (options(fragment.ModuleDocFragment.DOCUMENTATION) for fragment in (storage_cinder, storage_rbd))
+    shared = ours.keys() & theirs.keys()
+    assert shared == {"ceph_conf", "ceph_user", "ceph_cluster"}
+    assert storage.ModuleDocFragment.DOCUMENTATION.count("      ceph_conf:\n") == 1
+    assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
+
+
 def test_references_between_suboptions_are_whole() -> None:
     text = storage.ModuleDocFragment.DOCUMENTATION
     assert "O(storage.mountpoints)" in text and "O(mountpoint" not in text
