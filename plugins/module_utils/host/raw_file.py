@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import tempfile
@@ -23,6 +24,7 @@ class RawFile:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._passing: t.Optional[str] = None
 
     @classmethod
     def open(cls, path: str, *, write: bool) -> RawFile:
@@ -41,10 +43,12 @@ class RawFile:
             raise BackendError("%s cannot be created: %s" % (path, error.strerror)) from error
 
     @classmethod
-    def nameless(cls, folder: t.Optional[str] = None) -> RawFile:
+    def nameless(cls, folder: t.Optional[str] = None, *, known_as: t.Optional[str] = None) -> RawFile:
         """A new file without a name: whatever ends this process ends the file.
 
         :param folder: Where its bytes lie; None for the directory for temporary files (TMPDIR).
+        :param known_as: What it is called in the folder until it is closed, where files cannot be without a name. NFS only pretends: a host that
+            goes down leaves a file there that nobody knows, but by this name the next run finds it.
         """
         folder = folder or tempfile.gettempdir()
         try:
@@ -53,7 +57,11 @@ class RawFile:
             except OSError as error:
                 if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
                     raise
-            fd, path = tempfile.mkstemp(prefix=".bootable-", dir=folder)  # such as NFS, which has no nameless files
+            if known_as:
+                file = cls.create(os.path.join(folder, known_as))
+                file._passing = os.path.join(folder, known_as)
+                return file
+            fd, path = tempfile.mkstemp(prefix=".bootable-", dir=folder)
             os.unlink(path)
             return cls(fd)
         except OSError as error:
@@ -116,6 +124,9 @@ class RawFile:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
+            if self._passing:
+                with contextlib.suppress(OSError):  # whoever knows the name removes it later
+                    os.unlink(self._passing)
 
     def __enter__(self) -> RawFile:
         return self

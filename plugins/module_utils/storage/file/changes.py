@@ -24,7 +24,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver im
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.content import Shape
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.layout import Need
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.place import Place
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.place import STORED, Place
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.sidecar import Sidecar
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import READY, Record
 
@@ -107,7 +107,7 @@ class FileChanges:
                 if larger:
                     self._driver.content.enlarge(path, shape.format, shape.size)
                 return
-            with RawFile.nameless(place.mountpoint) as private, RawFile.open(incoming.path, write=False) as original:
+            with RawFile.nameless(place.mountpoint, known_as=os.path.basename(path) + STORED) as private, RawFile.open(incoming.path, write=False) as original:
                 if not files.reflink(original.fd, private.fd):
                     files.copy_sparse(original.fd, private.fd, progress=lambda count: self._job.deadline.check("%s to be copied" % incoming.path))
                 inspect_file(private.path, incoming.format, incoming.path, self._driver.qemu)

@@ -20,6 +20,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.host.raw_file imp
 from ansible_collections.bootable.volumes.plugins.module_utils.images import headers
 from ansible_collections.bootable.volumes.plugins.module_utils.images.dispatch import is_archive
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageSource
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.place import STORED
 from ansible_collections.bootable.volumes.plugins.module_utils.transfer import pipeline
 from ansible_collections.bootable.volumes.plugins.module_utils.transfer.writer import Target
 
@@ -94,7 +95,7 @@ class Content:
         image = source.describe()
         if image.format == shape.format == "raw":
             return self._stream(source, path, shape, job)
-        with RawFile.nameless(os.path.dirname(path)) as stored:
+        with RawFile.nameless(os.path.dirname(path), known_as=os.path.basename(path) + STORED) as stored:
             format = image.format
             if is_archive(image):
                 size, format = pipeline.unpack(source, stored, job), "raw"

@@ -9,6 +9,7 @@
 ``.NAME.volume.json``      its sidecar
 ``.NAME.partial``          what will be the volume, while it is written
 ``.NAME.partial.json``     its sidecar; once it holds the inode, the partial file is complete
+``.NAME.partial.stored``   its image as it came, where the file system has no nameless files
 ``.NAME.lock``             held while a run works on the name
 =========================  =====================================================================
 
@@ -27,6 +28,9 @@ from dataclasses import dataclass, replace
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import Foreign
 from ansible_collections.bootable.volumes.plugins.module_utils.host import files
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.sidecar import Sidecar
+
+# What is added to the name of a file on its way, for its image as it came.
+STORED = ".stored"
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,8 @@ class Place:
         self.mountpoint = mountpoint
         self.name = name
         self.data = os.path.join(mountpoint, name)
-        self.sidecar, self.partial, self.promise, self.lock = (
-            os.path.join(mountpoint, ".%s.%s" % (name, what)) for what in ("volume.json", "partial", "partial.json", "lock"))
+        self.sidecar, self.partial, self.promise, self.stored, self.lock = (
+            os.path.join(mountpoint, ".%s.%s" % (name, what)) for what in ("volume.json", "partial", "partial.json", "partial" + STORED, "lock"))
 
     # --- looking ---
 
@@ -155,6 +159,7 @@ class Place:
     def abandon(self) -> None:
         """Remove what is not published."""
         files.remove_if_there(self.partial)
+        files.remove_if_there(self.stored)
         if files.remove_if_there(self.promise):
             files.sync_directory(self.mountpoint)
 

@@ -13,14 +13,16 @@ import re
 import typing as t
 from dataclasses import replace
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, Foreign, InUse, InvalidInput, NoRoom, NotFound
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import (
+    BackendError, Foreign, InUse, InvalidInput, NoRoom, NotFound, VolumesError,
+)
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import human, round_up
 from ansible_collections.bootable.volumes.plugins.module_utils.host import locks
 from ansible_collections.bootable.volumes.plugins.module_utils.host.devices import Devices
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import (
-    AVAILABLE, BROKEN, HALF_DONE, WORKING, Capabilities, Difference, Handle, Request, Surroundings, Volume, VolumeDriver,
+    AVAILABLE, BROKEN, HALF_DONE, WORKING, Capabilities, Difference, Handle, Made, Request, Surroundings, Volume, VolumeDriver,
 )
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, Record
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.lvm import tags
@@ -255,6 +257,18 @@ class LvmDriver(VolumeDriver):
         self._lvm.extend(request.name, request.size)
         return self.mark(t.cast(Volume, self.find(request.name)), record)
 
+    def fill_copies(self, source: ImageSource, requests: t.Sequence[Request], job: Job) -> t.List[Made]:
+        """Volumes that found no room give back what they took: a pool that stays full would hurt all others in it."""
+        try:
+            return super().fill_copies(source, requests, job)
+        except NoRoom:
+            with contextlib.suppress(VolumesError):  # else the next run finds them half done
+                there = self.find_all([request.name for request in requests])
+                for volume in there.values():
+                    if volume and volume.state == HALF_DONE:
+                        self._lvm.remove(volume.name)
+            raise
+
     # --- bytes ---
 
     def open(self, volume: Volume, mode: str) -> Handle:
@@ -270,7 +284,8 @@ class LvmDriver(VolumeDriver):
         except BaseException:
             self._rest(found)
             raise
-        return VolumeHandle(file, size, keep=file.flush if writing else None, after=lambda: self._rest(found))
+        pool = "%s/%s" % (self._lvm.vg, found.pool) if found.pool else None
+        return VolumeHandle(file, size, keep=file.flush if writing else None, after=lambda: self._rest(found), pool=pool)
 
     def _rest(self, found: LogicalVolume) -> None:
         if not found.is_active:

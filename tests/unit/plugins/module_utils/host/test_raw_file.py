@@ -40,22 +40,44 @@ def test_nothing_is_overwritten_and_no_link_is_followed(folder: pathlib.Path) ->
         RawFile.open(str(folder / "link"), write=True)
 
 
+def refuse_nameless_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As NFS does."""
+    real = os.open
+
+    def refuse(path: t.Any, flags: int, *more: t.Any, **how: t.Any) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "not supported")
+        return real(path, flags, *more, **how)
+
+    monkeypatch.setattr(os, "open", refuse)
+
+
 @pytest.mark.parametrize("supported", [True, False])
 def test_a_nameless_file_has_a_path_for_commands(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, supported: bool) -> None:
     if not supported:
-        real = os.open
-
-        def refuse(path: t.Any, flags: int, *more: t.Any, **how: t.Any) -> int:
-            if flags & os.O_TMPFILE == os.O_TMPFILE:
-                raise OSError(errno.EOPNOTSUPP, "not supported")
-            return real(path, flags, *more, **how)
-
-        monkeypatch.setattr(os, "open", refuse)
+        refuse_nameless_files(monkeypatch)
     with RawFile.nameless(str(folder)) as file:
         file.write(0, b"abc")
         assert os.listdir(folder) == []
         assert os.path.isabs(file.path)
         assert HostRunner().run_ok(["cat", file.path]) == "abc"
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_where_files_need_names_it_may_have_a_known_one(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, supported: bool) -> None:
+    if not supported:
+        refuse_nameless_files(monkeypatch)
+    with RawFile.nameless(str(folder), known_as="known") as file:
+        file.write(0, b"abc")
+        assert os.listdir(folder) == ([] if supported else ["known"])
+        assert HostRunner().run_ok(["cat", file.path]) == "abc"
+    assert os.listdir(folder) == []
+
+
+def test_somebody_else_may_have_removed_it(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_nameless_files(monkeypatch)
+    with RawFile.nameless(str(folder), known_as="known"):
+        (folder / "known").unlink()
 
 
 def test_it_lies_where_temporary_files_lie(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

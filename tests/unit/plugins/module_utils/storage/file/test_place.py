@@ -165,3 +165,10 @@ def test_a_stale_promise_of_a_file_that_never_came_is_nothing(place: Place) -> N
     assert place.look() is None
     place.settle()
     assert names(place) == []
+
+
+def test_an_image_that_a_dead_host_left_goes_with_the_next_run(place: Place) -> None:
+    place.begin(NEW)
+    pathlib.Path(place.stored).write_bytes(b"half of it")
+    place.begin(NEW)
+    assert names(place) == [".v.partial.json"]

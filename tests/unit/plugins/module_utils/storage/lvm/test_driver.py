@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, Foreign, InUse, InvalidInput, NoRoom, NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import MIB
+from ansible_collections.bootable.volumes.plugins.module_utils.host.block_file import BlockFile
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_from_image import VolumeFromImage
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_removal import VolumeRemoval
@@ -313,6 +314,21 @@ def test_too_little_room(make: Again, lvm: FakeLvm) -> None:
     with pytest.raises(NoRoom, match="the image takes 4 MiB, but the thin pool vg/pool is 64 MiB and 97.0% of it are used"):
         run(make("pool"))
     assert sorted(lvm.lvs) == ["pool"]
+
+
+@pytest.mark.parametrize("pool", [None, "pool"])
+@pytest.mark.parametrize("verb", ["write", "flush"])
+def test_a_volume_that_found_no_room_gives_back_what_it_took(
+        make: Again, lvm: FakeLvm, pool: t.Optional[str], verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*dummy: t.Any) -> None:
+        raise NoRoom("the device took no more")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BlockFile, verb, full)
+        with pytest.raises(NoRoom, match="the thin pool vg/pool became full.*lvextend" if pool else "took no more"):
+            run(make(pool), "a", "b")
+    assert sorted(lvm.lvs) == ["pool"]
+    assert sorted(how(run(make(pool), "a", "b"))) == (["cloned", "copied"] if pool else ["copied", "copied"])
 
 
 def test_a_group_or_pool_that_is_not_there(make: Again, lvm: FakeLvm) -> None:

@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, NoRoom
 from ansible_collections.bootable.volumes.plugins.module_utils.host.raw_file import RawFile
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.lvm.handles import VolumeHandle
 
@@ -43,3 +43,24 @@ def test_and_whatever_goes_wrong(file: RawFile, done: t.List[str]) -> None:
     with pytest.raises(KeyError), VolumeHandle(file, 3, keep=fail, after=lambda: done.append("rested")):
         raise KeyError
     assert done == ["rested", "rested"]
+
+
+def test_a_full_pool_is_named_whenever_that_is_found_out(file: RawFile, done: t.List[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*dummy: t.Any) -> None:
+        raise NoRoom("the device took no more")
+
+    for verb in ("write", "zero", "flush"):
+        monkeypatch.setattr(file, verb, full)
+    handle = VolumeHandle(file, 3, keep=full, after=lambda: done.append("rested"), pool="vg/pool")
+    for attempt in (lambda: handle.write(0, b"x"), lambda: handle.zero(0, 1), handle.flush, handle.close):
+        with pytest.raises(NoRoom, match="the thin pool vg/pool became full.*lvextend"):
+            attempt()
+    assert done == ["rested"]
+
+
+def test_where_there_is_no_pool_none_is_named(file: RawFile) -> None:
+    def full() -> None:
+        raise NoRoom("the device took no more")
+
+    with pytest.raises(NoRoom, match="the device took no more"):
+        VolumeHandle(file, 3, keep=full, after=lambda: None).close()
