@@ -18,6 +18,8 @@
     ``filling`` while a volume is being filled in several steps, and until the private image is gone.
 ``bootable_claim``
     The run that is making the volume: claims.py.
+``bootable_hold_<number>``
+    A run that reads or writes the volume in Ceph: holds.py.
 ``bootable_image_request``
     The image that is being made *of* the volume, until it is there: imaging.py.
 ``bootable_image_request_after``
