@@ -20,6 +20,8 @@
     The run that is making the volume: claims.py.
 ``bootable_made_for``
     ``root`` or ``data``: the volume was made for the server that its name begins with, as what.
+``bootable_hold_<number>``
+    A run that reads or writes the volume in Ceph: holds.py.
 ``bootable_image_request``
     The image that is being made *of* the volume, until it is there: imaging.py.
 ``bootable_image_request_after``

@@ -1,0 +1,92 @@
+"""Cinder volumes that are read and written in Ceph directly: killed while they are held, and run again; Glance is never asked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+from faults.ceph import CONF, Namespace
+from faults.conftest import LAB
+from faults.proxy import Fault
+
+IN_CINDER = {"volume_type": "rbd", "ceph_pool": "volumes", "ceph_conf": str(CONF)}
+GUEST = LAB / "guest" / "guest.raw"
+
+# Which request for an action on a volume is the run's last one, and whether Cinder hears of it: the volume is reserved then, and its run dead.
+MOMENTS = {
+    "when it is reserved to be read": ("there", 1, "after"),
+    "when it is written": ("back", 2, "before"),
+    "when it is reserved to be compared": ("back", 4, "after"),
+}
+
+
+@pytest.fixture
+def elsewhere():
+    namespace = Namespace()
+    yield namespace
+    namespace.remove()
+
+
+def is_action(method, path):
+    return method == "POST" and path.endswith("/action")
+
+
+def task(lab, elsewhere, direction):
+    sides = [IN_CINDER, elsewhere.storage]
+    source, destination = sides if direction == "there" else sides[::-1]
+    return {"name": lab.prefix, "source": source, "destination": destination, "timeout": 170}
+
+
+def begun(lab, elsewhere, direction):
+    """The volume where it is before it is moved. What is made in Cinder here is made without the module."""
+    if direction == "back":
+        made = lab.run("volume_from_image", image_file=str(GUEST), name=lab.prefix, storage=elsewhere.storage)
+        assert not made.get("failed"), made["msg"]
+        return
+    image = lab.member.image.find_image("guest-raw")
+    volume = lab.member.block_storage.create_volume(name=lab.prefix, size=1, image_id=image.id, volume_type="rbd")
+    lab.member.block_storage.wait_for_status(volume, "available", wait=120)
+
+
+def assert_same(pool, namespace, image):
+    place = "driver=raw,file.driver=rbd,file.pool=%s,file.image=%s,file.conf=%s%s" % (
+        pool, image, CONF, ",file.namespace=%s" % namespace if namespace else "")
+    subprocess.run(["qemu-img", "compare", "--image-opts", "driver=raw,file.filename=%s" % GUEST, place], check=True, stdout=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_and_run_again(lab, elsewhere, moment):
+    direction, number, hook = MOMENTS[moment]
+    begun(lab, elsewhere, direction)
+    seen = []
+
+    def kill(method, path):
+        seen.append(path)
+        if len(seen) == number:
+            run.kill()
+
+    lab.cinder.faults.append(Fault(when=is_action, times=1000, **{hook: kill}))
+    run = lab.start("volume_migrate", **task(lab, elsewhere, direction))
+    run.process.wait(180)
+    lab.cinder.faults.clear()
+    assert len(seen) >= number, "the moment never came: %s" % lab.cinder.requests
+    (held,) = lab.volumes()
+    assert held.status == "attaching"
+    assert [key for key in held.metadata if key.startswith("bootable_hold_")]
+
+    result = lab.run("volume_migrate", **task(lab, elsewhere, direction))
+    assert not result.get("failed"), result["msg"]
+    if direction == "there":
+        assert lab.volumes() == []
+        assert elsewhere.images() == [lab.prefix]
+        assert_same("scratch", elsewhere.name, lab.prefix)
+    else:
+        (volume,) = lab.volumes()
+        assert volume.status == "available" and volume.is_bootable
+        assert not [key for key in volume.metadata if key.startswith(("bootable_hold", "bootable_state", "bootable_claim"))], volume.metadata
+        assert elsewhere.images() == []
+        assert_same("volumes", "", "volume-%s" % volume.id)
+    again = lab.run("volume_migrate", **task(lab, elsewhere, direction))
+    assert again["changed"] is False, json.dumps(again)
+    assert lab.glance.requests == []
