@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -66,6 +67,10 @@ class Wiring:
         self.warn: t.Callable[[str], None] = module.warn
 
 
+# What the system says of storage that is gone or broken; any other error of the system is a bug of ours.
+_OUT_OF_ORDER = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.EREMOTEIO, errno.EROFS, errno.ESTALE, errno.ETIMEDOUT)
+
+
 def waiting_spec() -> Spec:
     """``wait`` and ``timeout``."""
     return {"wait": {"type": "bool", "default": True}, "timeout": {"type": "int", "default": 3600}}
@@ -111,6 +116,11 @@ def run(build: t.Callable[[t.Any], Operation], argument_spec: Spec, *, wiring: t
         module.fail_json(msg=missing_required_lib(error.library), exception=error.traceback)
     except VolumesError as error:
         module.fail_json(msg=error.message, **error.details)
+    except OSError as error:
+        if error.errno not in _OUT_OF_ORDER:
+            raise
+        module.fail_json(msg="%s: %s; see to what it lies on, such as an NFS server or a disk, and run the task again" % (
+            error.filename or "files or devices", error.strerror))
     else:
         if module._diff and plan.changed:
             result["diff"] = plan.diff()

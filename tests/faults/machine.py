@@ -43,7 +43,7 @@ class Run:
         """What the module returned."""
         output, errors = self._process.communicate(timeout=LIMIT)
         assert "=> {" in output, output + errors
-        return json.loads(output[output.index("=> {") + 3:])
+        return dict(json.loads(output[output.index("=> {") + 3:]), failed=" FAILED! => {" in output)
 
 
 class Machine:

@@ -37,10 +37,12 @@ class BlockFile(RawFile):
     a third of the time, and everywhere a tenth of the processor's.
 
     :param thin: It is a thin logical volume: what was discarded reads as zeroes from then on, although the kernel does not say so.
+    :param path: What errors call it.
     """
 
-    def __init__(self, fd: int, size: int, *, thin: bool = False) -> None:
+    def __init__(self, fd: int, size: int, *, thin: bool = False, path: str = "the device") -> None:
         super().__init__(fd)
+        self._called = path
         self._size = size
         self._thin = thin
         self._sector = _sector(fd)
@@ -62,7 +64,7 @@ class BlockFile(RawFile):
                             holders={path: ["the kernel"]}) from error
             raise BackendError("%s cannot be opened: %s" % (path, error.strerror)) from error
         try:
-            return cls(fd, os.lseek(fd, 0, os.SEEK_END), thin=thin)
+            return cls(fd, os.lseek(fd, 0, os.SEEK_END), thin=thin, path=path)
         except BaseException:
             os.close(fd)
             raise
@@ -86,7 +88,7 @@ class BlockFile(RawFile):
             try:
                 count = self._write_cached(offset, rest[:ragged]) if ragged else self._write_sectors(offset, rest)
             except OSError as error:
-                raise _trouble(error, offset) from error
+                raise _trouble(error, self._called, offset) from error
             rest, offset = rest[count:], offset + count
 
     def _write_cached(self, offset: int, data: memoryview) -> int:
@@ -125,7 +127,7 @@ class BlockFile(RawFile):
         try:
             os.fsync(self.fd)
         except OSError as error:
-            raise _trouble(error, None) from error
+            raise _trouble(error, self._called, None) from error
 
     def zero(self, offset: int, length: int) -> None:
         """Make a range read as zeroes by the cheapest way that the device guarantees."""
@@ -170,7 +172,7 @@ class BlockFile(RawFile):
         except OSError as error:
             if error.errno in _UNABLE:
                 return False
-            raise _trouble(error, offset) from error
+            raise _trouble(error, self._called, offset) from error
         return True
 
     def _write_zeroes(self, offset: int, end: int) -> None:
@@ -178,11 +180,11 @@ class BlockFile(RawFile):
             self.write(start, bytes(min(MIB, end - start)))
 
 
-def _trouble(error: OSError, offset: t.Optional[int]) -> VolumesError:
+def _trouble(error: OSError, path: str, offset: t.Optional[int]) -> VolumesError:
     where = "" if offset is None else " at %d" % offset
     if error.errno == errno.ENOSPC:
-        return NoRoom("the device took no more%s: what provides it, such as a thin pool, is full; make room there, and run the task again" % where)
-    return BackendError("writing to the device failed%s: %s; nothing was published: see to the device, and run the task again" % (where, error.strerror))
+        return NoRoom("%s took no more%s: what provides it, such as a thin pool, is full; make room there, and run the task again" % (path, where))
+    return BackendError("writing to %s failed%s: %s; nothing was published: see to the device, and run the task again" % (path, where, error.strerror))
 
 
 def _sector(fd: int) -> int:

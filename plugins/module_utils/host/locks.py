@@ -50,9 +50,11 @@ def held(paths: t.Iterable[str], deadline: Deadline) -> t.Iterator[None]:
         yield
     finally:
         for path, fd in reversed(taken):
-            with contextlib.suppress(FileNotFoundError):
+            # A file system that is out of order must not hide what went wrong before; a lock that stays is taken over.
+            with contextlib.suppress(OSError):
                 os.unlink(path)
-            os.close(fd)
+            with contextlib.suppress(OSError):
+                os.close(fd)
 
 
 def is_held(path: str) -> bool:

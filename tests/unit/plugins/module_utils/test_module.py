@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 
 import pytest
@@ -78,6 +79,17 @@ def test_nothing_to_do(capsys):
 def test_errors_end_the_module_with_their_details(capsys):
     result = run(capsys, Doing(error=Drift("a is not what was asked for", drift={"a": []})))
     assert result["failed"] and result["msg"] == "a is not what was asked for" and result["drift"] == {"a": []}
+
+
+@pytest.mark.parametrize("path", ["/srv/nfs/.v.partial", None])
+def test_storage_that_is_out_of_order_is_no_bug(capsys, path):
+    result = run(capsys, Doing(error=OSError(errno.EIO, "Input/output error", path)))
+    assert result["failed"] and "Input/output error; see to what it lies on" in result["msg"] and (path or "files") in result["msg"]
+
+
+def test_any_other_error_of_the_system_is_one(capsys):
+    with pytest.raises(OSError), patch_module_args({}):
+        module.run(lambda wiring: Doing(error=OSError(errno.EBADF, "Bad file descriptor")), module.waiting_spec())
 
 
 def test_a_missing_library_is_named_with_the_interpreter(capsys):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pathlib
 import threading
@@ -95,3 +96,15 @@ def test_a_folder_that_is_none(folder: pathlib.Path, deadline: Deadline) -> None
     for name in ("none", "file"):
         with pytest.raises(NotFound, match="no folder .*%s; make it first" % name), locks.folder_held(str(folder / name), deadline):
             pass
+
+
+def test_a_file_system_that_is_out_of_order_does_not_hide_what_went_wrong(folder: pathlib.Path, deadline: Deadline, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: str) -> None:
+        raise OSError(errno.EIO, "Input/output error", path)
+
+    with pytest.raises(BackendError, match="the copy"), monkeypatch.context() as patch, locks.held([str(folder / "lock")], deadline):
+        patch.setattr(os, "unlink", fail)
+        raise BackendError("the copy was not good")
+    with locks.held([str(folder / "lock")], deadline):
+        pass
+    assert os.listdir(folder) == []
