@@ -61,12 +61,14 @@ def test_killed_and_run_again(lab, elsewhere, moment):
     begun(lab, elsewhere, direction)
     seen = []
 
-    def kill(method, path):
-        seen.append(path)
-        if len(seen) == number:
-            run.kill()
+    def is_the_one(method, path):
+        if is_action(method, path):
+            seen.append(path)
+            return len(seen) == number
+        return False
 
-    lab.cinder.faults.append(Fault(when=is_action, times=1000, **{hook: kill}))
+    # with a status it does not get as far as Cinder
+    lab.cinder.faults.append(Fault(when=is_the_one, status=503 if hook == "before" else None, **{hook: lambda method, path: run.kill()}))
     run = lab.start("volume_migrate", **task(lab, elsewhere, direction))
     run.process.wait(180)
     lab.cinder.faults.clear()
