@@ -241,7 +241,8 @@ class FileDriver(VolumeDriver):
             if os.path.lexists(place.data):
                 files.keep_permissions(place.data, path)
         except BaseException:
-            place.abandon()
+            with contextlib.suppress(OSError):  # such as an NFS server that is away; the next run does it, and what went wrong first is told
+                place.abandon()
             raise
         place.publish(replace(sidecar, size=size or sidecar.size, exact=True))
         return t.cast(Volume, self.find(place.name))

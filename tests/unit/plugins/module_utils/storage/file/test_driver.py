@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -440,3 +441,19 @@ def test_sidecars_say_what_they_are(one: pathlib.Path) -> None:
     assert data["record"]["state"] == READY
     assert data["record"]["image_name"] == "debian"
     assert "inode" not in data and "moved_from" not in data
+
+
+def test_a_server_that_is_away_does_not_hide_what_went_wrong(one: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(path: str) -> bool:
+        raise OSError(errno.EBUSY, "Device or resource busy", path)
+
+    def write(path: str) -> None:
+        pathlib.Path(path).write_bytes(b"half")
+        patch.setattr(files, "remove_if_there", busy)
+        raise OSError(errno.EIO, "Input/output error", path)
+
+    driver = make_driver(one)
+    place = Place(str(one), "v")
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="Input/output error"):
+        driver.make(place, Sidecar("raw", Record(READY, "blank"), MIB), write)
+    assert t.cast(Volume, driver.find("v")).state == HALF_DONE
