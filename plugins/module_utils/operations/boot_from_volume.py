@@ -22,6 +22,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.operations import
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.comparison import FAIL, Wanted
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result, image_result
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.root_volumes import HOW
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.server_making import Equipment, Maker, data_disks, encoded
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.server_removal import Remover
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.server_volumes import ServerVolumes
@@ -34,11 +35,6 @@ from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity 
 
 if t.TYPE_CHECKING:
     from ansible_collections.bootable.volumes.plugins.module_utils.openstack.session import Cloud
-
-_HOW = {
-    "keep": "unchanged", "tidy": "updated", "create": "created", "replace": "replaced", "adopt": "adopted", "update": "updated", "start": "started",
-    "stop": "stopped",
-}
 
 
 @dataclass(frozen=True)
@@ -222,7 +218,7 @@ class BootFromVolume(Operation):
         for step in plan.steps:
             if step.action in ("keep", "tidy", "adopt"):
                 outcome.servers[step.subject] = step.data.server
-                outcome.how.setdefault(step.subject, _HOW[step.action])
+                outcome.how.setdefault(step.subject, HOW[step.action])
         outcome.new += [step.subject for step in plan.having("adopt")]
         self._remove(plan, outcome)
         self._make(plan, wish, outcome)
@@ -258,7 +254,7 @@ class BootFromVolume(Operation):
         done, troubles = run_all(make, [name for name in steps if name in roots and name not in outcome.troubles], at_once=self._job.at_once)
         outcome.troubles.update(dict(troubles))
         for name, (server, adopted) in done:
-            outcome.note(name, server, "adopted" if adopted else _HOW[steps[name].action], began)
+            outcome.note(name, server, "adopted" if adopted else HOW[steps[name].action], began)
             outcome.new.append(name)
 
     def _maker(self, wish: Wish) -> Maker:
@@ -328,7 +324,7 @@ class BootFromVolume(Operation):
         def one(step: Step) -> None:
             began = time.monotonic()
             call(step)
-            outcome.note(step.subject, outcome.servers.get(step.subject) or step.data.server, _HOW[action], began)
+            outcome.note(step.subject, outcome.servers.get(step.subject) or step.data.server, HOW[action], began)
 
         steps = [step for step in plan.having(action) if step.subject not in outcome.troubles]
         dummy, troubles = run_all(one, steps, at_once=self._job.at_once)

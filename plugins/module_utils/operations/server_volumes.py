@@ -12,19 +12,18 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InUse, InvalidInput, NotFound, VolumesError
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InUse, InvalidInput, NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
-from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import Plan
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import in_gib
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.servers import Server
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume, Quota
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.naming import data_name, root_name
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.root_volumes import Filled, fill_roots
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.server_wishes import DataVolume, is_ours
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_from_image import VolumeFromImage
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.driver import CinderDriver
@@ -41,20 +40,6 @@ ROOT, DATA = "root", "data"
 
 # Statuses in which something has a volume, or is about to have it or let go of it.
 _TAKEN = frozenset(("in-use", "reserved", "attaching", "detaching"))
-
-
-@dataclass
-class Filled:
-    """What became of the volumes that servers are to boot from.
-
-    :param ids: By server.
-    :param fan_out: How several got their bytes, as ``volume_from_image`` tells it.
-    :param errors: By server.
-    """
-
-    ids: t.Dict[str, str] = field(default_factory=dict)
-    fan_out: t.Optional[Result] = None
-    errors: t.Dict[str, Exception] = field(default_factory=dict)
 
 
 class ServerVolumes:
@@ -168,24 +153,7 @@ class ServerVolumes:
 
     def fill(self, names: t.Sequence[str], on_drift: str) -> Filled:
         """Volumes for these servers, each holding the image and free; one that goes wrong does not stop the others."""
-        filled = Filled()
-        if not names:
-            return filled
-        operation = self.roots(names, on_drift)
-        try:
-            plan: Plan = operation.plan()
-            result = operation.apply(plan) if plan.changed else operation.preview(plan)
-        except VolumesError as error:
-            result = error.details if "failures" in error.details else {}
-            failures = result.get("failures") or {root_name(name): error for name in names}
-            for name in names:
-                told = failures.get(root_name(name))
-                if told is not None:
-                    filled.errors[name] = told if isinstance(told, Exception) else type(error)(str(told))
-        filled.fan_out = result.get("fan_out")
-        ids = {volume["name"]: volume["id"] for volume in result.get("volumes", ())}
-        filled.ids = {name: ids[root_name(name)] for name in names if root_name(name) in ids and name not in filled.errors}
-        return filled
+        return fill_roots(self.roots(names, on_drift), names) if names else Filled()
 
     def provide_data(self, name: str) -> t.List[str]:
         """The ids of a server's data volumes, by place in the task's list; those that are missing are made."""

@@ -21,6 +21,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.host import liven
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription, ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.naming import root_name
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.root_volumes import fill_roots
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_from_image import VolumeFromImage
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_wishes import Wish, superfluous
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machines import Registry, root_of
@@ -100,20 +101,10 @@ class Maker:
         """The uuids of the machines' disks, each holding the image."""
         if not names:
             return {}
-        operation = self.disks(names)
-        try:
-            plan = operation.plan()
-            result = operation.apply(plan) if plan.changed else operation.preview(plan)
-        except VolumesError as error:
-            result = error.details if "failures" in error.details else {}
-            failures = result.get("failures") or {root_name(name): error for name in names}
-            for name in names:
-                told = failures.get(root_name(name))
-                if told is not None:
-                    outcome.troubles[name] = told if isinstance(told, Exception) else type(error)(str(told))
-        outcome.fan_out = result.get("fan_out")
-        uuids = {volume["name"]: volume["id"] for volume in result.get("volumes", ())}
-        return {name: uuids[root_name(name)] for name in names if root_name(name) in uuids and name not in outcome.troubles}
+        filled = fill_roots(self.disks(names), names)
+        outcome.troubles.update(filled.errors)
+        outcome.fan_out = filled.fan_out
+        return filled.ids
 
     def _finish(self, machine: Machine, disk: str) -> Machine:
         """Connect a machine with its disk and networks; from then on it is ready."""

@@ -22,6 +22,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.operations.compar
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.naming import root_name
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result, image_result
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.root_volumes import HOW
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.troubles import raise_troubles
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_boot import IP, BootWatch
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machine_making import Maker, Outcome, update
@@ -33,11 +34,6 @@ from ansible_collections.bootable.volumes.plugins.module_utils.xen.machine_recor
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.machines import Machine
 
 DEFAULT_TEMPLATE = "Other install media"
-
-_HOW = {
-    "keep": "unchanged", "tidy": "updated", "create": "created", "replace": "replaced", "adopt": "adopted", "update": "updated", "start": "started",
-    "stop": "stopped",
-}
 
 
 @dataclass(frozen=True)
@@ -180,7 +176,7 @@ class XenVhdBoot(Operation):
         wish, outcome = self._wanted(), Outcome()
         for step in plan.having("keep") + plan.having("tidy"):
             outcome.machines[step.subject] = step.data.machine
-            outcome.how[step.subject] = _HOW[step.action]
+            outcome.how[step.subject] = HOW[step.action]
         self._remove(plan, outcome)
         self._make(plan, wish, outcome)
         self._each(plan, "stop", outcome, lambda machine: self._registry.machines.stop(machine, self._job.deadline, force=self._options.force))
@@ -207,7 +203,7 @@ class XenVhdBoot(Operation):
             [step.subject for step in steps if step.action != "adopt"],
             {step.subject: step.data.machine for step in steps if step.action == "adopt"}, outcome)
         for step in steps:
-            outcome.how[step.subject] = _HOW[step.action]
+            outcome.how[step.subject] = HOW[step.action]
             outcome.seconds[step.subject] = time.monotonic() - started
 
     def _each(self, plan: Plan, action: str, outcome: Outcome, call: t.Callable[[Machine], None]) -> None:
@@ -222,7 +218,7 @@ class XenVhdBoot(Operation):
         done, troubles = run_all(one, steps, at_once=self._job.at_once)
         outcome.troubles.update({step.subject: error for step, error in troubles})
         for step, (machine, seconds) in done:
-            self._note(outcome, step.subject, machine, _HOW[action], seconds)
+            self._note(outcome, step.subject, machine, HOW[action], seconds)
 
     def _start(self, plan: Plan, outcome: Outcome) -> None:
         """Start what is to run, and wait until it has booted."""
