@@ -40,4 +40,5 @@ class ModuleDocFragment:
 
     DOCUMENTATION: str = _named("volume")
     MACHINES: str = _named("machine", "The disk that is made for a machine to boot from has its name with C(-root) after it.")
-    SERVERS: str = _named("server", "The volume that is made for a server to boot from has its name with C(-root) after it, and further ones C(-data-1) and so on.")
+    SERVERS: str = _named(
+        "server", "The volume that is made for a server to boot from has its name with C(-root) after it, and further ones C(-data-1) and so on.")

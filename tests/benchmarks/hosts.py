@@ -65,8 +65,8 @@ class Hosts:
             yield name
         finally:
             self._withdrawn(name)
-            for path in {image, self._raw}:
-                path.unlink()
+            for path in (image, self._raw):
+                path.unlink(missing_ok=True)
 
     # --- a block device ---
 

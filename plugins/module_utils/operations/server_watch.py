@@ -198,5 +198,5 @@ class ServerWatch:
     def _too_late(self, look: _Look, what: t.Any) -> VolumesError:
         server = look.server
         told = {"id": server.id, "status": server.status, "console": look.console.splitlines()[-_LAST_WORDS:]}
-        return TimedOut("timed out after %d s waiting for the server %s (%s) to %s; it is %s, and goes on: run the task again to wait on, or raise timeout%s" % (
+        return TimedOut("timed out after %d s waiting for the server %s (%s) to %s; it is %s and goes on: run the task again to wait on, or raise timeout%s" % (
             self._job.deadline.seconds, server.name, server.id, what, server.status, self._last_words(look)), waiting={server.name: told})

@@ -172,7 +172,8 @@ class FakeNova(Service):
     def _check(wish: t.Dict[str, t.Any]) -> None:
         unknown = wish.keys() - SERVER_KEYS
         if unknown:
-            raise Refused(400, "Invalid input for field/attribute server. Additional properties are not allowed (%s was unexpected)" % ", ".join(sorted(unknown)))
+            raise Refused(400, "Invalid input for field/attribute server. Additional properties are not allowed (%s was unexpected)" % (
+                ", ".join(sorted(unknown))))
         if "networks" not in wish:
             raise Refused(400, "Invalid input for field/attribute server. 'networks' is a required property")
         if wish["networks"] not in ("none", "auto") and not all(each.keys() <= {"uuid", "port", "fixed_ip", "tag"} for each in wish["networks"]):

@@ -24,11 +24,11 @@ from ansible_collections.bootable.volumes.plugins.module_utils.images.source imp
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.fill import Content, Filler
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.holds import Hold, is_left_behind
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import CinderOptions, metadata_of, view
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import CinderOptions, metadata_of
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.via import ready
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.watch import Watch
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.content import VOLUME
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import ADOPTED, Filled, Handle, Made, Request, Volume
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import ADOPTED, Filled, Handle, Request, Volume
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, record_of
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd import access
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.golden import patiently
