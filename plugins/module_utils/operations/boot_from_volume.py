@@ -192,8 +192,8 @@ class BootFromVolume(Operation):
             card = dict(each) if isinstance(each, dict) else {"network": each}
             unknown = sorted(card.keys() - {"network", "port", "fixed_ip", "tag"})
             if unknown or ("network" in card) == ("port" in card) or card.get("network") in ("none", "auto"):
-                raise InvalidInput("networks: %s is none; give a name, or a dict with network or port, and if you like fixed_ip and tag; or none or auto alone" % (
-                    each,))
+                raise InvalidInput(
+                    "networks: %s is none; give a name, or a dict with network or port, and fixed_ip and tag if you like; or none, or auto, alone" % (each,))
             kind = "network" if "network" in card else "port"
             net = {"uuid" if kind == "network" else "port": self._cloud().networks.find(kind, str(card[kind]))}
             found.append(dict(net, **{key: str(card[key]) for key in ("fixed_ip", "tag") if card.get(key)}))
