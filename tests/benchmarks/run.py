@@ -10,44 +10,22 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from http.client import HTTPResponse
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Callable
-from urllib.parse import urlsplit
 
 import yaml
 from hosts import Hosts
 from measuring import PeakMemory, Side, compare, run
 from pools import imports
+from servers import HALTING, boots
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-from faults.proxy import HOP_BY_HOP, Proxy  # noqa: E402  # it lies beside this folder
-
 ROOT = HERE.parent.parent
 BIN = ROOT / ".venv" / "bin"
 LAB = Path(os.environ.get("BOOTABLE_LAB") or ROOT / ".lab")
 CLOUD, ADMIN = "lab-alpha", "lab-admin"
 GIB = 1024**3
 MOST_MEMORY = 150 * 1024**2
-
-
-class Networkless(Proxy):
-    """Before Nova, for both sides: the lab has no network, and openstack.cloud.server neither asks for a server without one nor keeps one without address."""
-
-    NO_ADDRESS, ADDRESS = b'"addresses": {}', b'"addresses": {"lab": [{"version": 4, "addr": "192.0.2.1", "OS-EXT-IPS:type": "fixed"}]}'
-
-    def _body(self, handler: BaseHTTPRequestHandler) -> bytes | Iterator[bytes] | None:
-        body = super()._body(handler)
-        return re.sub(rb'("networks": ?)"auto"', rb'\1"none"', body) if isinstance(body, bytes) else body
-
-    def _stream(self, handler: BaseHTTPRequestHandler, answer: HTTPResponse, fault: object) -> None:
-        body = answer.read().replace(self.NO_ADDRESS, self.ADDRESS)
-        headers = [(name, value) for name, value in answer.getheaders() if name.lower() not in HOP_BY_HOP | {"content-length"}]
-        self._answer(handler, answer.status, headers if answer.status == 204 else [*headers, ("Content-Length", str(len(body)))], body)
 
 
 class Bench:
@@ -330,32 +308,15 @@ class Bench:
     # --- servers ---
 
     def servers(self) -> bool:
-        """(l) five servers on volumes of one image, until Nova says that they run."""
+        """(l) five new servers on volumes of one image, until Nova says that they run."""
         run(ROOT / "scripts" / "lab", "up", "--with", "nova")
-        catalog = subprocess.run([BIN / "openstack", "--os-cloud", CLOUD, "catalog", "show", "compute", "-f", "json"], capture_output=True, check=True)
-        url = next(each["url"] for each in json.loads(catalog.stdout)["endpoints"] if each["interface"] == "public")
-        with Networkless("%s://%s" % urlsplit(url)[:2]) as proxy:
-            cloud = dict(yaml.safe_load((LAB / "clouds.yaml").read_text())["clouds"][CLOUD], compute_endpoint_override=proxy.url + urlsplit(url).path)
-            return self._servers(cloud, 5)
-
-    def _servers(self, cloud: dict[str, object], count: int) -> bool:
-
-        def one_task() -> None:
-            self._watched("boot_from_volume", "servers.yml", {"image": "guest-raw", "name_pattern": "bench-ours-{index}", "servers": count, "cloud": cloud})
-
-        def loop() -> None:
-            self._play(self.peers / "bin", "servers_peer.yml", {"image": "guest-raw", "prefix": "bench-peer", "servers": count, "cloud": cloud})
-
-        def reset() -> None:
-            listing = subprocess.run([BIN / "openstack", "--os-cloud", CLOUD, "server", "list", "-f", "json"], capture_output=True, check=True)
-            names = [server["Name"] for server in json.loads(listing.stdout) if server["Name"].startswith("bench-")]
-            if names:
-                self.openstack("server", "delete", "--wait", *names)
-
-        good = compare("(l) %d new servers on volumes of one image" % count, Side("one task", one_task, reset=reset),
-                       [(Side("a loop of openstack.cloud.server", loop, reset=reset), 1 / 3)], self.rounds)
-        reset()
+        cloud = dict(yaml.safe_load((LAB / "clouds.yaml").read_text())["clouds"][CLOUD])
+        good = boots(
+            self.work, cloud, ours=lambda options: self._watched("boot_from_volume", "servers.yml", options),
+            peer=lambda options: self._play(self.peers / "bin", "servers_peer.yml", options),
+            openstack=self.openstack, published=self._publish, withdrawn=self._withdraw, rounds=self.rounds)
         self.no_volumes("bench-")
+        self._withdraw(HALTING)
         return good
 
     # --- XenServer ---
