@@ -10,7 +10,7 @@ import time
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import Drift, InvalidInput
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
 from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import Plan, Step
@@ -19,7 +19,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.images.source imp
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.servers import ACTIVE, SHUTOFF, Server
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume
 from ansible_collections.bootable.volumes.plugins.module_utils.operations import server_wishes as wishes
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.comparison import FAIL, Wanted
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.comparison import FAIL, Wanted, all_steps
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result, image_result
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.root_volumes import HOW
@@ -159,21 +159,14 @@ class BootFromVolume(Operation):
         return Wanted(image, size, size_given=True)
 
     def _steps(self, found: t.Mapping[str, Found], wish: Wish) -> t.List[Step]:
-        """The steps for every server. All drift is told of at once.
+        """The steps for every server.
 
         :raises Drift: for servers that may not be changed.
         """
-        steps: t.List[Step] = []
-        drifted: t.List[Drift] = []
-        for name in self._options.names:
-            try:
-                steps += wishes.steps_for(name, found[name], wish, self._options.data, self._options.state, self._options.on_drift)
-            except Drift as error:
-                drifted.append(error)
-        if drifted:
-            drift = {name: each for error in drifted for name, each in error.details["drift"].items()}
-            raise Drift(". ".join(error.message for error in drifted), drift=drift)
-        return steps
+        def of(name: str) -> t.List[Step]:
+            return wishes.steps_for(name, found[name], wish, self._options.data, self._options.state, self._options.on_drift)
+
+        return all_steps(self._options.names, of)
 
     def _look_up_equipment(self) -> None:
         """What new servers get, by id."""

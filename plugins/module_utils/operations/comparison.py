@@ -42,6 +42,35 @@ def state_of(volume: Volume) -> t.Dict[str, t.Any]:
     return {"image": (record.image_id or record.image_name or record.origin) if record else None, "size": volume.size}
 
 
+def reason_of(drift: t.Iterable[Difference]) -> str:
+    """What differs, to read."""
+    return "; ".join("%s is %s, not %s" % (each.what, each.found, each.wanted) for each in drift)
+
+
+def shown(drift: t.Iterable[Difference]) -> t.List[t.Dict[str, t.Any]]:
+    """What differs, as results show it."""
+    return [{"what": each.what, "found": each.found, "wanted": each.wanted} for each in drift]
+
+
+def all_steps(names: t.Iterable[str], steps_of: t.Callable[[str], t.List[Step]]) -> t.List[Step]:
+    """The steps of everything that a task names. All drift is told of at once, not one thing per run.
+
+    :param steps_of: The steps of one of them; raises Drift where it may not be changed.
+    :raises Drift: for all that may not be changed.
+    """
+    steps: t.List[Step] = []
+    drifted: t.List[Drift] = []
+    for name in names:
+        try:
+            steps += steps_of(name)
+        except Drift as error:
+            drifted.append(error)
+    if drifted:
+        drift = {name: each for error in drifted for name, each in error.details["drift"].items()}
+        raise Drift(". ".join(error.message for error in drifted), drift=drift)
+    return steps
+
+
 def drift_of(volume: Volume, wanted: Wanted, differences: t.Sequence[Difference]) -> t.List[Difference]:
     """Where the volume is something else than asked for, beyond what ``grow`` and ``update`` mend in place."""
     drift = [difference for difference in differences if difference.mend == REPLACE]
@@ -72,14 +101,14 @@ def steps_for(name: str, volume: t.Optional[Volume], wanted: Wanted, differences
 
     drift = drift_of(volume, wanted, differences)
     if drift:
-        reason = "; ".join("%s is %s, not %s" % (each.what, each.found, each.wanted) for each in drift)
+        reason = reason_of(drift)
         if on_drift == IGNORE:
             return [Step("keep", name, "drift ignored: " + reason, data=volume)]
         if on_drift == REPLACE:
             return [Step("replace", name, reason, before, after, volume)]
         beyond = [each.what for each in drift if each.mend == REPLACE]
         if on_drift == FAIL or beyond:
-            raise Drift(_explain(name, volume, reason, beyond if on_drift != FAIL else None), drift={name: [_as_dict(each) for each in drift]})
+            raise Drift(_explain(name, volume, reason, beyond if on_drift != FAIL else None), drift={name: shown(drift)})
 
     steps = []
     if wanted.size > volume.size:
@@ -93,10 +122,6 @@ def steps_for(name: str, volume: t.Optional[Volume], wanted: Wanted, differences
             {each.what: each.found for each in updates}, {each.what: each.wanted for each in updates}, volume,
         ))
     return steps or [Step("keep", name, "it is what was asked for", data=volume)]
-
-
-def _as_dict(difference: Difference) -> t.Dict[str, t.Any]:
-    return {"what": difference.what, "found": difference.found, "wanted": difference.wanted}
 
 
 def _explain(name: str, volume: Volume, reason: str, beyond: t.Optional[t.List[str]]) -> str:

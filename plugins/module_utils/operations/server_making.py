@@ -92,7 +92,9 @@ class Maker:
         wish = self._wish(name, root, data)
         clock = self._job.deadline.clock
         self._job.listener.hear(Event("create", name))
-        for left in reversed(range(TRIES)):
+        left = TRIES
+        while True:
+            left -= 1
             try:
                 server_id = self._servers.create(wish)
             except (Denied, NoRoom):
@@ -107,7 +109,6 @@ class Maker:
                 clock.sleep(PAUSE)
             else:
                 return through_outages(lambda: self._servers.get(server_id), self._job.deadline), False
-        raise BackendError("Nova did not answer %d requests for server %s" % (TRIES, name))  # not reached
 
     def _of_volume(self, name: str, volume: str) -> t.Optional[Server]:
         """The server that was made to boot from a volume, by whomever; not what came to nothing."""

@@ -24,7 +24,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.openstack.servers
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume, Quota
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.naming import data_name, root_name
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.root_volumes import Filled, fill_roots
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.server_wishes import DataVolume, is_ours
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.server_wishes import VOLUME, DataVolume, is_ours
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_from_image import VolumeFromImage
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.driver import CinderDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.room import check_quotas
@@ -211,5 +211,5 @@ class ServerVolumes:
 
 def volumes_of(servers: t.Iterable[Server]) -> t.List[str]:
     """The ids of the volumes that servers of ours have, or were to have."""
-    from_marks = {server.metadata["bootable_volume"] for server in servers if is_ours(server)}
+    from_marks = {server.metadata[VOLUME] for server in servers if is_ours(server)}
     return sorted(from_marks | {volume for server in servers for volume in server.volumes})

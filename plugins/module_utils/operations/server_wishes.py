@@ -19,7 +19,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
 from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import Step
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import human
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.servers import ACTIVE, BUILD, ERROR, SHUTOFF, Flavor, Server
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.comparison import FAIL, IGNORE, REPLACE, Wanted, drift_of
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.comparison import FAIL, IGNORE, REPLACE, Wanted, drift_of, reason_of, shown
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import Difference, Volume
 
 # state
@@ -238,12 +238,7 @@ def _refuse_drift(server: Server, drift: t.Sequence[Difference], on_drift: str) 
     if on_drift == UPDATE:
         advice = "on_drift: update cannot change that; replace removes the server and makes it anew"
     raise Drift("%s (%s) exists but %s; %s, ignore leaves it" % (server.name, server.id, reason_of(drift), advice),
-                drift={server.name: [{"what": each.what, "found": each.found, "wanted": each.wanted} for each in drift]})
-
-
-def reason_of(drift: t.Sequence[Difference]) -> str:
-    """What differs, to read."""
-    return "; ".join("%s is %s, not %s" % (each.what, each.found, each.wanted) for each in drift)
+                drift={server.name: shown(drift)})
 
 
 def volumes_on_drift(on_drift: str) -> str:

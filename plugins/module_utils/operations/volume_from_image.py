@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import Drift, InvalidInput, VolumesError
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput, VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
 from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import Plan, Step
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import human, round_up
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription, ImageSource
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.comparison import Wanted, steps_for
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.comparison import Wanted, all_steps, steps_for
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result, image_result, made_result, volume_result
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.troubles import raise_troubles
@@ -68,22 +68,16 @@ class VolumeFromImage(Operation):
         return Wanted(image, size, size_given=self._driver.capabilities.sized)
 
     def _steps(self, found: t.Mapping[str, t.Optional[Volume]], wanted: Wanted) -> t.List[Step]:
-        """The steps for every volume. All drift is told of at once, not one volume per run.
+        """The steps for every volume.
 
         :raises Drift: for volumes that may not be changed.
         :raises InUse: for volumes that would lose their content while something holds them.
         """
-        steps: t.List[Step] = []
-        drifted: t.List[Drift] = []
-        for name, volume in found.items():
-            differences = self._driver.differences(volume) if volume else []
-            try:
-                steps += steps_for(name, volume, wanted, differences, self._on_drift)
-            except Drift as error:
-                drifted.append(error)
-        if drifted:
-            drift = {name: each for error in drifted for name, each in error.details["drift"].items()}
-            raise Drift(". ".join(error.message for error in drifted), drift=drift)
+        def of(name: str) -> t.List[Step]:
+            volume = found[name]
+            return steps_for(name, volume, wanted, self._driver.differences(volume) if volume else [], self._on_drift)
+
+        steps = all_steps(found, of)
         endangered = [step.data for step in steps if step.action in ("refill", "replace")]
         refuse_held(self._driver, endangered, "changed", self._job)
         return steps

@@ -14,7 +14,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
 from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import Step
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import MIB, human
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.comparison import IGNORE, REPLACE
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.comparison import IGNORE, REPLACE, reason_of, shown
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import Difference
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import FILLING, READY, Record
 from ansible_collections.bootable.volumes.plugins.module_utils.xen import machine_records as records
@@ -214,14 +214,14 @@ def steps_for(name: str, found: Found, wish: Wish, state: str, on_drift: str) ->
     drift = [each for each in differ if each.mend == REPLACE or each.mend == HALTED and not going]
     updates = [each for each in differ if each not in drift]
     if drift and on_drift == REPLACE:
-        return [Step("replace", name, _reason(drift), before, after, found)]
+        return [Step("replace", name, reason_of(drift), before, after, found)]
     if drift and on_drift != IGNORE:
-        raise Drift(_explain(machine, drift), drift={name: [{"what": each.what, "found": each.found, "wanted": each.wanted} for each in drift]})
+        raise Drift(_explain(machine, drift), drift={name: shown(drift)})
     steps = _small_steps(name, found, updates, state)
     if found.doubles and not steps:
         return [Step("tidy", name, "the request to make it was carried out more than once", {"machines": 1 + len(found.doubles)}, {"machines": 1}, found)]
     return steps or [
-        Step("keep", name, "drift ignored: " + _reason(drift) if drift else "it is what was asked for", data=found)]
+        Step("keep", name, "drift ignored: " + reason_of(drift) if drift else "it is what was asked for", data=found)]
 
 
 def _small_steps(name: str, found: Found, updates: t.Sequence[Difference], state: str) -> t.List[Step]:
@@ -256,13 +256,9 @@ def _told_hardware(hardware: Hardware) -> t.Dict[str, t.Any]:
     return {name: value for name, value in vars(hardware).items() if value is not None and name != "affinity"}
 
 
-def _reason(drift: t.Sequence[Difference]) -> str:
-    return "; ".join("%s is %s, not %s" % (each.what, each.found, each.wanted) for each in drift)
-
-
 def _explain(machine: Machine, drift: t.Sequence[Difference]) -> str:
     """What differs, and the ways out."""
     advice = "on_drift: replace removes the machine with its disk and makes it anew, ignore leaves it"
     if all(each.mend == HALTED for each in drift):
         advice = "that can be changed while it is halted: run the task with state: stopped first. Or " + advice
-    return "%s (%s) exists but %s; %s" % (machine.name, machine.uuid, _reason(drift), advice)
+    return "%s (%s) exists but %s; %s" % (machine.name, machine.uuid, reason_of(drift), advice)

@@ -10,7 +10,7 @@ import time
 import typing as t
 from dataclasses import dataclass, replace
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import Drift, Foreign, InvalidInput
+from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import Foreign, InvalidInput
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
 from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import Plan, Step
@@ -18,7 +18,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import
 from ansible_collections.bootable.volumes.plugins.module_utils.images.dispatch import adapter_for
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.operations import xen_machine_wishes as wishes
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.comparison import FAIL
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.comparison import FAIL, all_steps
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.naming import root_name
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result, image_result
@@ -131,21 +131,14 @@ class XenVhdBoot(Operation):
         return self._wish
 
     def _steps(self, found: t.Mapping[str, Found], wish: Wish) -> t.List[Step]:
-        """The steps for every machine. All drift is told of at once.
+        """The steps for every machine.
 
         :raises Drift: for machines that may not be changed.
         """
-        steps: t.List[Step] = []
-        drifted: t.List[Drift] = []
-        for name in self._options.names:
-            try:
-                steps += wishes.steps_for(name, found[name], wish, self._options.state, self._options.on_drift)
-            except Drift as error:
-                drifted.append(error)
-        if drifted:
-            drift = {name: each for error in drifted for name, each in error.details["drift"].items()}
-            raise Drift(". ".join(error.message for error in drifted), drift=drift)
-        return steps
+        def of(name: str) -> t.List[Step]:
+            return wishes.steps_for(name, found[name], wish, self._options.state, self._options.on_drift)
+
+        return all_steps(self._options.names, of)
 
     def _refuse_taken(self, names: t.Sequence[str]) -> None:
         """Refuse to make a machine whose disk's name is taken: that disk may hold what somebody wants to keep.
