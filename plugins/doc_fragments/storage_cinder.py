@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+from ansible_collections.bootable.volumes.plugins.doc_fragments import storage_ceph
+
 
 class ModuleDocFragment:
     """Volumes in OpenStack's Block Storage."""
 
-    DOCUMENTATION = r"""
+    DOCUMENTATION: str = r"""
 options:
   volume_type:
     description:
@@ -51,16 +53,4 @@ options:
       - The pool has to be that of the volumes' type. Encrypted volumes are refused.
     type: str
     version_added: 0.4.0
-  ceph_conf:
-    description:
-      - Ceph's configuration file on the host where the module runs. By default what Ceph finds by itself, such as V(/etc/ceph/ceph.conf).
-    type: path
-  ceph_user:
-    description:
-      - The user of Ceph, without V(client.). It needs the profile V(rbd) for the monitors and the pool. By default V(admin).
-    type: str
-  ceph_cluster:
-    description:
-      - The name of the cluster. By default V(ceph).
-    type: str
-"""
+%s""" % storage_ceph.ModuleDocFragment.DOCUMENTATION.partition("options:\n")[2]

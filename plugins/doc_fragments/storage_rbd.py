@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+from ansible_collections.bootable.volumes.plugins.doc_fragments import storage_ceph
+
 
 class ModuleDocFragment:
     """Volumes as images of Ceph's block storage."""
 
-    DOCUMENTATION = r"""
+    DOCUMENTATION: str = r"""
 options:
   pool:
     description:
@@ -22,19 +24,7 @@ options:
     description:
       - The namespace within O(pool). It has to exist. By default the pool's own.
     type: str
-  ceph_conf:
-    description:
-      - Ceph's configuration file on the host where the module runs. By default what Ceph finds by itself, such as V(/etc/ceph/ceph.conf).
-    type: path
-  ceph_user:
-    description:
-      - The user of Ceph, without V(client.). It needs the profile V(rbd) for the monitors and the pool. By default V(admin).
-    type: str
-  ceph_cluster:
-    description:
-      - The name of the cluster. By default V(ceph).
-    type: str
-  data_pool:
+%s  data_pool:
     description:
       - The pool that takes the data of new volumes where O(pool) takes only what is known about them, as an erasure-coded one.
       - An existing volume with its data in another pool is drift that only O(bootable.volumes.volume_from_image#module:on_drift=replace) mends.
@@ -46,4 +36,4 @@ options:
     type: list
     elements: str
     choices: [layering, exclusive-lock, object-map, fast-diff, deep-flatten, journaling]
-"""
+""" % storage_ceph.ModuleDocFragment.DOCUMENTATION.partition("options:\n")[2]
