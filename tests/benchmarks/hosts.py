@@ -15,6 +15,9 @@ MIB = 1024**2
 SIZE = 1024 * MIB
 POOL = "scratch"
 
+# Loop devices are root's to make, and then this user's to write to.
+AS_ROOT = [] if os.geteuid() == 0 else ["sudo"]
+
 # What is written on both sides is synced, and read from memory.
 BLOCK = "bs=4M"
 
@@ -75,11 +78,13 @@ class Hosts:
         backing = self._work / "device"
         with open(backing, "wb") as file:
             file.truncate(SIZE)
-        device = subprocess.run(["losetup", "--find", "--show", backing], capture_output=True, text=True, check=True).stdout.strip()
+        device = subprocess.run([*AS_ROOT, "losetup", "--find", "--show", backing], capture_output=True, text=True, check=True).stdout.strip()
         try:
+            run(*AS_ROOT, "chown", str(os.geteuid()), device)
             yield device
         finally:
-            run("losetup", "--detach", device)
+            run(*AS_ROOT, "chown", "root", device)
+            run(*AS_ROOT, "losetup", "--detach", device)
             backing.unlink()
 
     def block(self) -> bool:
