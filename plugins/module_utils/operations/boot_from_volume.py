@@ -240,9 +240,10 @@ class BootFromVolume(Operation):
         outcome.fan_out = filled.fan_out
         roots.update(filled.ids)
         maker = self._maker(wish)
+        there = self._volumes.listed() if self._options.data else {}
 
         def make(name: str) -> t.Tuple[Server, bool]:
-            return maker.make(name, roots[name], data_disks(self._options.data, self._volumes.provide_data(name)))
+            return maker.make(name, roots[name], data_disks(self._options.data, self._volumes.provide_data(name, there)))
 
         done, troubles = run_all(make, [name for name in steps if name in roots and name not in outcome.troubles], at_once=self._job.at_once)
         outcome.troubles.update(dict(troubles))
@@ -304,7 +305,7 @@ class BootFromVolume(Operation):
             if name == "metadata":
                 servers.set_metadata(found.server.id, self._options.metadata)
             elif name == "data_volumes":
-                for disk in data_disks(self._options.data, self._volumes.provide_data(step.subject)):
+                for disk in data_disks(self._options.data, self._volumes.provide_data(step.subject, self._volumes.listed())):
                     if disk.volume not in found.server.volumes:
                         servers.attach(found.server.id, disk)
             elif name == "size":

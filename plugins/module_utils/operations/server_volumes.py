@@ -155,11 +155,12 @@ class ServerVolumes:
         """Volumes for these servers, each holding the image and free; one that goes wrong does not stop the others."""
         return fill_roots(self.roots(names, on_drift), names) if names else Filled()
 
-    def provide_data(self, name: str) -> t.List[str]:
-        """The ids of a server's data volumes, by place in the task's list; those that are missing are made."""
-        if not self._data:
-            return []
-        found = self.data_of(name, self.listed())
+    def provide_data(self, name: str, there: t.Mapping[str, CinderVolume]) -> t.List[str]:
+        """The ids of a server's data volumes, by place in the task's list; those that are missing are made.
+
+        :param there: All the project's volumes, by id.
+        """
+        found = self.data_of(name, there)
         return [self._provide(name, number, wanted, found[number - 1]).id for number, wanted in enumerate(self._data, 1)]
 
     def _provide(self, name: str, number: int, wanted: DataVolume, there: t.Optional[Volume]) -> Volume:
