@@ -76,6 +76,8 @@ options:
     description:
       - Further volumes that each server has. One that an existing server lacks is drift.
       - Those of an existing server that are not listed are left alone.
+      - A volume that O(on_drift=update) attaches to an existing server gets the bus and the type that Nova chooses, for Nova attaches no other way;
+        O(data_volumes[].delete_on_termination) is heeded there since its microversion 2.79 (Train).
     type: list
     elements: dict
     suboptions:

@@ -43,7 +43,7 @@ class Remover:
         try:
             self._volumes.until_free([server for server in going if server.name not in failed])
         except VolumesError as error:
-            failed.update({server.name: error for server in going})
+            failed.update({server.name: error for server in going if server.name not in failed})
         return failed
 
     def _delete(self, server: Server) -> None:

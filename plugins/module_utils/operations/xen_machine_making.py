@@ -122,18 +122,18 @@ class Maker:
             raise BackendError("the machine %s (%s) has a disk %s that was not made for it; remove the machine, and run the task again" % (
                 now.name, now.uuid, root.vdi.uuid))
         machines.change(now, self._wish.hardware)  # of a machine that another run began, if that wanted something else
-        connect(self._registry, now, self._wish)
+        connect(self._registry, now, self._wish, self._job)
         now = machines.again(now) or now
         return machines.mark(now, replace(t.cast(Mark, now.mark or machine.mark), state=records.READY, vm=now.uuid))
 
 
-def connect(registry: Registry, machine: Machine, wish: Wish) -> None:
+def connect(registry: Registry, machine: Machine, wish: Wish, job: Job) -> None:
     """Give a halted machine exactly the network cards that are wanted."""
     if wish.cards is None:
         return
     gone, missing = superfluous(registry.machines.nics(machine), wish.cards)
     for nic in gone:
-        registry.machines.disconnect(nic)
+        registry.machines.disconnect(nic, job.deadline)
     for device, card in missing:
         registry.machines.connect(machine, device, card.network, card.mac)
 
@@ -145,7 +145,7 @@ def update(registry: Registry, machine: Machine, wish: Wish, job: Job) -> None:
     machines.change(machine, wish.hardware if halted else Hardware(**{name: getattr(wish.hardware, name) for name in records.ANYTIME}))
     if not halted:
         return
-    connect(registry, machine, wish)
+    connect(registry, machine, wish, job)
     root = root_of(machines.disks(machine))
     if root is not None and wish.size is not None and wish.size > root.vdi.size:
         registry.disks.resize(root.vdi.ref, wish.size, deadline=job.deadline)

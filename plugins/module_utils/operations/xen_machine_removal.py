@@ -54,7 +54,7 @@ class Remover:
             now = machines.mark(now, replace(now.mark, state=records.REMOVING))
         for vdi in self.disks_of(now):
             self._registry.disks.destroy(vdi.ref, deadline=self._job.deadline, what="remove the disk %s" % vdi.name)
-        machines.destroy(now)
+        machines.destroy(now, self._job.deadline)
 
     def disks_of(self, machine: Machine) -> t.List[Vdi]:
         """The disks that were made for a machine, in it or not; one that another machine has, too, is not among them."""

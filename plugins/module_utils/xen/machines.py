@@ -245,9 +245,9 @@ class Machines:
         self._once("VIF.create", records.new_vif(machine.ref, device, network.ref, mac, network.mtu),
                    lambda now: any(nic.device == str(device) and nic.network == network.ref for nic in self.nics(now)), machine)
 
-    def disconnect(self, nic: Nic) -> None:
+    def disconnect(self, nic: Nic, deadline: Deadline) -> None:
         """Take a network card away."""
-        self._unless_gone("VIF.destroy", nic.ref)
+        tasks.unmake(self._pool, "VIF", nic.ref, lambda: self._pool.call("VIF.destroy", nic.ref), deadline)
 
     def change(self, machine: Machine, hardware: Hardware) -> None:
         """Make it what the hardware says; but for ``records.ANYTIME`` only while it is halted."""
@@ -326,9 +326,9 @@ class Machines:
 
     # --- unmaking ---
 
-    def destroy(self, machine: Machine) -> None:
+    def destroy(self, machine: Machine, deadline: Deadline) -> None:
         """The machine is gone, with its connections; its disks are not."""
-        self._unless_gone("VM.destroy", machine.ref)
+        tasks.unmake(self._pool, "VM", machine.ref, lambda: self._pool.call("VM.destroy", machine.ref), deadline)
 
     # --- lookups ---
 
@@ -369,13 +369,4 @@ class Machines:
         except BackendError as error:
             now = None if isinstance(error, XenFailure) else self.again(machine)
             if now is None or not done(now):
-                raise
-
-    def _unless_gone(self, method: str, ref: str) -> None:
-        """A call that unmakes something: what is gone, by this call or another, is fine."""
-        try:
-            self._pool.call(method, ref)
-        except BackendError as error:
-            gone = error.code in GONE if isinstance(error, XenFailure) else self._record(method.partition(".")[0], ref) is None
-            if not gone:
                 raise

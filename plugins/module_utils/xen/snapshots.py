@@ -145,10 +145,8 @@ class Snapshots:
             vdis.append(record["suspend_VDI"])
         for vdi in vdis:
             self._destroy(vdi, machine, deadline)
-        try:
-            self._pool.run("VM.destroy", ref, deadline=deadline, what="remove a snapshot of the machine %s" % machine.name)
-        except XenNotFound:
-            return
+        what = "remove a snapshot of the machine %s" % machine.name
+        tasks.unmake(self._pool, "VM", ref, lambda: self._pool.run("VM.destroy", ref, deadline=deadline, what=what), deadline)
 
     def _destroy(self, vdi: str, machine: Machine, deadline: Deadline) -> None:
         what = "remove a snapshot of a disk of the machine %s" % machine.name

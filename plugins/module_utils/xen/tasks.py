@@ -12,7 +12,7 @@ import typing as t
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
-from ansible_collections.bootable.volumes.plugins.module_utils.xen.failures import XenFailure, failure
+from ansible_collections.bootable.volumes.plugins.module_utils.xen.failures import XenFailure, XenNotFound, failure
 
 # Seconds that a pool may be silent while its task goes on: its master restarts, or another host becomes master.
 OUTAGE = 120.0
@@ -102,6 +102,31 @@ def value_of(result: str) -> str:
     for escape, character in _ESCAPES:
         value = value.replace(escape, character)
     return value
+
+
+def unmake(pool: Calls, kind: str, ref: str, work: t.Callable[[], t.Any], deadline: Deadline) -> None:
+    """Do ``work``, which takes an object away: that it is gone, by this or by another, is fine, even if no answer tells so.
+
+    :param kind: Of the object, as XAPI calls it: ``VM``.
+    :raises XenFailure: the pool does not do it.
+    :raises BackendError: no answer came, and the object is still there.
+    """
+    def gone() -> t.Optional[bool]:
+        try:
+            pool.read(kind + ".get_uuid", ref)
+        except XenNotFound:
+            return True
+        return None
+
+    try:
+        work()
+    except XenNotFound:
+        return
+    except XenFailure:
+        raise
+    except BackendError:
+        if not found_late(gone, deadline):
+            raise
 
 
 def found_late(look: t.Callable[[], t.Optional[T]], deadline: Deadline) -> t.Optional[T]:

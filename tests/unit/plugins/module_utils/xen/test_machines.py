@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import typing as t
 
@@ -36,8 +37,8 @@ def machines(xen: House) -> Machines:
     return Machines(xen.pool)
 
 
-def deadline() -> Deadline:
-    return Deadline(20)
+def deadline(seconds: float = 20) -> Deadline:
+    return Deadline(seconds)
 
 
 def make(machines: Machines, name: str = "a", hardware: t.Optional[Hardware] = None, template: str = "Other install media") -> Machine:
@@ -76,8 +77,8 @@ def test_machines_are_found_by_name_and_uuid_and_templates_are_none(machines: Ma
     two = make(machines)
     with pytest.raises(Ambiguous, match=two.uuid):
         machines.find("a")
-    machines.destroy(one)
-    machines.destroy(one)  # nothing to do
+    machines.destroy(one, deadline())
+    machines.destroy(one, deadline())  # nothing to do
     assert machines.find("a") == two and machines.again(one) is None
 
 
@@ -134,8 +135,8 @@ def test_a_disk_and_network_cards(xen: House, machines: Machines) -> None:
     machine = t.cast(Machine, machines.again(machine))
     first, second = machines.nics(machine)
     assert first.device == "0" and len(first.mac) == 17 and (second.device, second.mac) == ("1", "02:00:00:00:aa:01")
-    machines.disconnect(first)
-    machines.disconnect(first)  # nothing to do
+    machines.disconnect(first, deadline())
+    machines.disconnect(first, deadline())  # nothing to do
     assert [nic.device for nic in machines.nics(t.cast(Machine, machines.again(machine)))] == ["1"]
 
 
@@ -190,6 +191,15 @@ def test_a_start_whose_answer_got_lost_is_a_start(xen: House, machines: Machines
     machines.start(machine, deadline())
     assert t.cast(Machine, machines.again(machine)).power == records.RUNNING
     assert xen.writes().count("Async.VM.start") == 1
+
+
+@pytest.mark.parametrize("fault", ["reset_before", "reset_after"])
+def test_a_removal_whose_answer_got_lost(xen: House, machines: Machines, fault: str) -> None:
+    machine = make(machines)
+    getattr(xen.faults, fault).append("VM.destroy")
+    with contextlib.nullcontext() if fault == "reset_after" else pytest.raises(BackendError):
+        machines.destroy(machine, deadline(1))
+    assert (machines.again(machine) is None) == (fault == "reset_after")
 
 
 def test_the_reason_why_no_host_takes_it_is_asked_for(xen: House, machines: Machines) -> None:

@@ -102,6 +102,21 @@ def test_not_taken_and_no_answer_came(web: Web, pool: Pool, monkeypatch: pytest.
     assert web.snapshots() == []
 
 
+def test_removed_although_no_answer_came(web: Web, pool: Pool) -> None:
+    taken = Snapshots(pool).take(machine(pool), TAG, deadline=deadline())
+    web.simulator.pool.faults.reset_after.append("Async.VM.destroy")
+    Snapshots(pool).remove(taken.ref, machine(pool), deadline=deadline())
+    assert web.snapshots() == []
+
+
+def test_not_removed_and_no_answer_came(web: Web, pool: Pool) -> None:
+    taken = Snapshots(pool).take(machine(pool), TAG, deadline=deadline())
+    web.simulator.pool.faults.reset_before.append("Async.VM.destroy")
+    with pytest.raises(BackendError):
+        Snapshots(pool).remove(taken.ref, machine(pool), deadline=deadline(1.0))
+    assert web.snapshots() == [TAG.name]
+
+
 def test_refused(web: Web, pool: Pool) -> None:
     web.simulator.pool.faults.fail_next("VM.snapshot", "SR_OPERATION_NOT_SUPPORTED", "OpaqueRef:x")
     with pytest.raises(XenFailure, match="take a snapshot of the machine web"):
