@@ -51,7 +51,12 @@ _WHY_UPLOADED = (
 
 
 class _Failed(BackendError):
-    """Cinder gave up on an image, and nothing is left of it."""
+    """Cinder gave up on an image, and nothing is left of it.
+
+    :ivar unseen: Nobody saw Glance take its bytes in.
+    """
+
+    unseen = False
 
 
 @dataclass
@@ -60,6 +65,7 @@ class _Look:
 
     image: t.Optional[Image] = None
     at_rest: t.Optional[float] = None
+    taken_in: bool = False
 
 
 class CinderImaging(Imaging):
@@ -113,6 +119,16 @@ class CinderImaging(Imaging):
         if wish.method == REGISTER:
             return self._register(volume, wish, route, job)
         try:
+            return self._made(volume, wish, job, mark=True)
+        except _Failed as error:
+            if not error.unseen:
+                raise
+            # Perhaps our mark made Glance forget that it was about to take the bytes in (see _mark). Without it that cannot be.
+            self._wait_a_second(job)
+            return self._made(volume, wish, job, mark=False)
+
+    def _made(self, volume: Volume, wish: ImageWish, job: Job, *, mark: bool) -> Imaged:
+        try:
             self._volumes.set_metadata(volume.id, self._request(wish.name))
             upload = self._volumes.upload_to_image(
                 volume.id, wish.name, disk_format=wish.disk_format, container_format=wish.container_format,
@@ -121,9 +137,11 @@ class CinderImaging(Imaging):
             raise self._refused(volume, wish, error) from error
         image = Image(upload.image_id, wish.name, "queued")
         try:
-            image = self._mark(volume, self._images.get(image.id), wish)
+            image = self._images.get(image.id)
+            if mark:
+                image = self._mark(volume, image, wish)
         except NotFound:
-            raise self._failed(volume, image, "removed its image", job) from None
+            raise self._failed(volume, _Look(image), "removed its image", job) from None
         return self._follow(volume, image, wish, job, upload.type_specs.get(TYPE_STORE))
 
     def _request(self, name: str) -> t.Dict[str, str]:
@@ -138,8 +156,13 @@ class CinderImaging(Imaging):
         try:  # not marked now: what is written while Glance takes the bytes in undoes that, and the volume remembers
             return self._follow(volume, image, wish, job, self.store_of(volume))
         except (NotFound, _Failed):  # whoever was at it is gone, and so is the image: it is made anew
-            job.deadline.clock.sleep(1)  # lest what Cinder said of this one be taken for the next one's: it notes whole seconds
+            self._wait_a_second(job)
             return self.make(volume, wish, route, job)
+
+    @staticmethod
+    def _wait_a_second(job: Job) -> None:
+        """Lest what Cinder said of one image be taken for the next one's: it notes whole seconds."""
+        job.deadline.clock.sleep(1)
 
     def _refused(self, volume: Volume, wish: ImageWish, error: VolumesError) -> VolumesError:
         """Why Cinder did not begin, in words that help; the volume forgets the request unless another run has one."""
@@ -156,7 +179,9 @@ class CinderImaging(Imaging):
 
     def _mark(self, volume: Volume, image: Image, wish: ImageWish) -> Image:
         """Write down on an image all that it shall have, at once: before Cinder has come to send it anything, since Glance writes an image
-        back as it read it, status and all, whoever else has changed it meanwhile; that goes for us, and for its hashing (``images.wanted.is_locked``).
+        back as it read it, status and all, whoever else has changed it meanwhile. That goes for its hashing (``images.wanted.is_locked``), which for a
+        clone begins as soon as Cinder has made it; and for us: should Cinder come at this very moment, the image is queued again, and Glance refuses
+        its bytes when they are there (410).
 
         How it gets its bytes is a guess then, which stands as long as the volume remembers the request.
         """
@@ -197,17 +222,18 @@ class CinderImaging(Imaging):
             try:
                 seen.image = through_outages(lambda: self._images.get(image.id), job.deadline)
             except NotFound:  # Cinder removes the image of an upload that failed
-                raise self._failed(volume, image, "removed its image", job) from None
+                raise self._failed(volume, seen, "removed its image", job) from None
+            seen.taken_in = seen.taken_in or seen.image.status == "saving"
             if seen.image.status == ACTIVE:
                 return seen.image
             if seen.image.status in ("killed", "deleted", "pending_delete"):
                 self._images.discard(image)
-                raise self._failed(volume, image, "left its image %s" % seen.image.status, job)
+                raise self._failed(volume, seen, "left its image %s" % seen.image.status, job)
             if through_outages(lambda: self._is_at_rest(volume), job.deadline):
                 seen.at_rest = clock.now() if seen.at_rest is None else seen.at_rest
                 if self._volumes.messages(volume.id, image.created_at) or clock.now() - seen.at_rest > _PATIENCE:
                     self._images.discard(image)
-                    raise self._failed(volume, image, "left its image %s" % seen.image.status, job)
+                    raise self._failed(volume, seen, "left its image %s" % seen.image.status, job)
             job.listener.hear(Event("wait", image.name))
             return None
 
@@ -244,14 +270,17 @@ class CinderImaging(Imaging):
             if key in now.metadata:
                 self._volumes.delete_metadata(now.id, key)
 
-    def _failed(self, volume: Volume, image: Image, what: str, job: Job) -> _Failed:
+    def _failed(self, volume: Volume, seen: _Look, what: str, job: Job) -> _Failed:
+        image = t.cast(Image, seen.image)
         with contextlib.suppress(VolumesError):
             self._forget(volume, job)
         said = self._volumes.messages(volume.id, image.created_at)  # which is there when Cinder is done with the volume
-        return _Failed(
+        error = _Failed(
             "Cinder could not make image %s of volume %s (%s) and %s: %s"
             % (image.name, volume.name, volume.id, what, said[0] if said else "it gives no reason; cinder-volume's log has more"),
             id=volume.id, messages=said)
+        error.unseen = not seen.taken_in
+        return error
 
     # --- registering ---
 

@@ -64,12 +64,48 @@ def test_a_vanished_image_is_a_failed_upload(said: t.Optional[str], words: str, 
 
 
 @pytest.mark.parametrize("said", ["Image store is full.", None])
-def test_a_protected_image_that_failed_stays_queued_and_is_removed(said: t.Optional[str]) -> None:
+def test_a_protected_image_that_failed_stays_queued_and_is_removed_and_tried_once_more(said: t.Optional[str]) -> None:
     cloud = Golden()
     cloud.cinder.failing_images[NAME] = said
-    with pytest.raises(BackendError, match="left its image queued: %s" % (said or "it gives no reason")):
+    with pytest.raises(BackendError, match="removed its image: %s" % (said or "it gives no reason")):
         run(cloud, protected=True)
     assert cloud.made == [] and REQUEST not in cloud.golden["metadata"]
+
+
+@pytest.mark.parametrize("clones", [False, True])
+def test_a_mark_that_undid_what_glance_was_about_to_do(clones: bool) -> None:
+    """Cinder comes while the mark is being written, which puts the image back to where it was before."""
+    cloud, marks = Golden(clones=clones), []
+
+    def come(request: Request) -> None:
+        if request.method == "PATCH" and not marks:
+            marks.append(request)
+            cloud.pass_by(0.6)
+            for image in cloud.glance.images.values():
+                image["status"] = "queued" if image["status"] == "saving" else image["status"]
+
+    cloud.glance.interrupt = come
+    result = run(cloud, tags=("a",))
+    assert result["how"] == "created" and result["image"]["status"] == "active" and result["image"]["tags"] == ["a"]
+    assert len(cloud.made) == 1 and REQUEST not in cloud.golden["metadata"]
+    assert len([line for line in cloud.cinder.writes() if line.endswith("/action")]) == (1 if clones else 2)
+
+
+def test_bytes_that_glance_began_to_take_in_are_not_sent_twice() -> None:
+    cloud = Golden()
+    cloud.cinder.uploading = 30.0
+    began = cloud.clock.now()
+
+    def full(request: Request) -> None:
+        if cloud.clock.now() > began + 10:
+            for image in list(cloud.glance.images.values()):
+                if image["status"] == "saving":
+                    cloud.glance.drop(image["id"])
+
+    cloud.glance.interrupt = full
+    with pytest.raises(BackendError, match="removed its image"):
+        run(cloud)
+    assert len([line for line in cloud.cinder.writes() if line.endswith("/action")]) == 1
 
 
 def test_a_killed_image_is_removed() -> None:
