@@ -88,7 +88,7 @@ class BlockFile(RawFile):
             try:
                 count = self._write_cached(offset, rest[:ragged]) if ragged else self._write_sectors(offset, rest)
             except OSError as error:
-                raise _trouble(error, self._called, offset) from error
+                raise self._trouble(error, offset) from error
             rest, offset = rest[count:], offset + count
 
     def _write_cached(self, offset: int, data: memoryview) -> int:
@@ -127,7 +127,7 @@ class BlockFile(RawFile):
         try:
             os.fsync(self.fd)
         except OSError as error:
-            raise _trouble(error, self._called, None) from error
+            raise self._trouble(error, None) from error
 
     def zero(self, offset: int, length: int) -> None:
         """Make a range read as zeroes by the cheapest way that the device guarantees."""
@@ -172,19 +172,22 @@ class BlockFile(RawFile):
         except OSError as error:
             if error.errno in _UNABLE:
                 return False
-            raise _trouble(error, self._called, offset) from error
+            raise self._trouble(error, offset) from error
         return True
+
+    def _trouble(self, error: OSError, offset: t.Optional[int]) -> VolumesError:
+        where = "" if offset is None else " at %d" % offset
+        why = error.strerror
+        if error.errno == errno.ENOSPC:  # so does the kernel answer, too, when there is nothing left to write to
+            if os.lseek(self.fd, 0, os.SEEK_END):
+                return NoRoom("%s took no more%s: what provides it, such as a thin pool, is full; make room there, and run the task again" % (
+                    self._called, where))
+            why = "it is not there any more"
+        return BackendError("writing to %s failed%s: %s; nothing was published: see to the device, and run the task again" % (self._called, where, why))
 
     def _write_zeroes(self, offset: int, end: int) -> None:
         for start in range(offset, end, MIB):
             self.write(start, bytes(min(MIB, end - start)))
-
-
-def _trouble(error: OSError, path: str, offset: t.Optional[int]) -> VolumesError:
-    where = "" if offset is None else " at %d" % offset
-    if error.errno == errno.ENOSPC:
-        return NoRoom("%s took no more%s: what provides it, such as a thin pool, is full; make room there, and run the task again" % (path, where))
-    return BackendError("writing to %s failed%s: %s; nothing was published: see to the device, and run the task again" % (path, where, error.strerror))
 
 
 def _sector(fd: int) -> int:

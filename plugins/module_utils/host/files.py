@@ -80,17 +80,28 @@ def write_all(fd: int, offset: int, data: t.Union[bytes, memoryview]) -> None:
         try:
             count = os.pwrite(fd, rest, offset)
         except OSError as error:
-            raise no_room(error, offset + len(rest)) from error
+            raise no_room(error, offset + len(rest), fd) from error
         rest, offset = rest[count:], offset + count
 
 
-def no_room(error: OSError, needed: int) -> Exception:
-    """What to raise for an error of writing: NoRoom where the file system is full, else the error itself in our words."""
+def no_room(error: OSError, needed: int, fd: t.Optional[int] = None) -> Exception:
+    """What to raise for an error of writing: NoRoom where the file system is full, else the error itself in our words.
+
+    :param fd: The open file.
+    """
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return NoRoom("the file system became full while it was written to, %d bytes into a file; make room there and run the task again" % needed)
     if error.errno == errno.EFBIG:
         return NoRoom("the file system cannot hold a file of %d bytes" % needed)
-    return BackendError("writing failed: %s" % error.strerror)
+    return BackendError("writing%s failed: %s; see to its file system, and run the task again" % ("" if fd is None else " to %s" % _name_of(fd), error.strerror))
+
+
+def _name_of(fd: int) -> str:
+    """What an open file is called; proc(5)."""
+    try:
+        return os.readlink("/proc/self/fd/%d" % fd)
+    except OSError:
+        return "a file"
 
 
 def keep_permissions(old: str, new: str) -> None:
@@ -162,7 +173,7 @@ def reserve_blocks(fd: int, size: int) -> None:
     try:
         os.posix_fallocate(fd, 0, size)
     except OSError as error:
-        raise no_room(error, size) from error
+        raise no_room(error, size, fd) from error
 
 
 def reflink(source: int, target: int) -> bool:
@@ -172,7 +183,7 @@ def reflink(source: int, target: int) -> bool:
     except OSError as error:
         if error.errno in _NO_REFLINK:
             return False
-        raise no_room(error, os.fstat(source).st_size) from error
+        raise no_room(error, os.fstat(source).st_size, target) from error
     return True
 
 
@@ -205,7 +216,7 @@ def copy_sparse(source: int, target: int, *, progress: t.Optional[Progress] = No
     try:
         os.ftruncate(target, size)
     except OSError as error:
-        raise no_room(error, size) from error
+        raise no_room(error, size, target) from error
     for start, length in extents(source, 0, size):
         offset, end = start, start + length
         while offset < end:
@@ -237,7 +248,7 @@ def _copy_piece(source: int, target: int, offset: int, length: int) -> int:
         pass  # a C library that lacks it
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EIO):
-            raise no_room(error, offset + length) from error
+            raise no_room(error, offset + length, target) from error
     data = os.pread(source, min(length, MIB), offset)
     write_all(target, offset, data)
     return len(data)

@@ -110,14 +110,14 @@ class RawFile:
         try:
             os.ftruncate(self._fd, size)
         except OSError as error:
-            raise files.no_room(error, size) from error
+            raise files.no_room(error, size, self._fd) from error
 
     def flush(self) -> None:
         """Return when what was written would survive a power cut."""
         try:
             os.fsync(self._fd)
         except OSError as error:
-            raise files.no_room(error, self.size) from error
+            raise files.no_room(error, self.size, self._fd) from error
 
     def close(self) -> None:
         """Let go. May be called twice."""

@@ -115,7 +115,7 @@ class ReplaceableFile:
             try:
                 os.fsync(fd)
             except OSError as error:
-                raise no_room(error, len(data)) from error
+                raise no_room(error, len(data), fd) from error
         finally:
             os.close(fd)
 

@@ -150,6 +150,19 @@ def test_what_a_device_says_when_it_cannot(path: str, monkeypatch: pytest.Monkey
                 attempt()
 
 
+def test_a_disk_that_was_taken_out_is_not_called_full(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux lets its size be 0 then, and says that there is no room."""
+    def fail(*dummy: t.Any) -> t.NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with BlockFile.claim(path, write=True) as file, monkeypatch.context() as patch:
+        os.truncate(path, 0)
+        patch.setattr(os, "pwrite", fail)
+        with pytest.raises(BackendError, match="writing to /.*/device failed at 5: it is not there any more") as caught:
+            file.write(5, b"x")
+    assert not isinstance(caught.value, NoRoom)
+
+
 def test_one_at_a_time(tmp_path: pathlib.Path, path: str) -> None:
     with loops(tmp_path) as real:
         disk = real.add("disk", OLD)

@@ -114,11 +114,12 @@ def test_blocks_are_reserved_around_what_is_there(pair: t.Tuple[int, int]) -> No
 
 
 @pytest.mark.parametrize("number, kind, word", [
-    (errno.ENOSPC, NoRoom, "full"), (errno.EDQUOT, NoRoom, "full"), (errno.EFBIG, NoRoom, "cannot hold"), (errno.EIO, BackendError, "writing failed"),
+    (errno.ENOSPC, NoRoom, "full"), (errno.EDQUOT, NoRoom, "full"), (errno.EFBIG, NoRoom, "cannot hold"), (errno.EIO, BackendError, "writing to %s failed: Input/output"),
 ])
-def test_errors_of_writing_say_what_to_do(number: int, kind: t.Type[Exception], word: str) -> None:
-    error = files.no_room(OSError(number, os.strerror(number)), 5)
-    assert error.__class__ is kind and word in str(error)
+def test_errors_of_writing_say_what_to_do(folder: pathlib.Path, number: int, kind: t.Type[Exception], word: str) -> None:
+    with open(folder / "x", "wb") as file:
+        error = files.no_room(OSError(number, os.strerror(number)), 5, file.fileno())
+    assert error.__class__ is kind and word.replace("%s", str(folder / "x")) in str(error)
 
 
 def test_removing_what_is_gone(folder: pathlib.Path) -> None:
