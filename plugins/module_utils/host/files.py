@@ -93,7 +93,8 @@ def no_room(error: OSError, needed: int, fd: t.Optional[int] = None) -> Exceptio
         return NoRoom("the file system became full while it was written to, %d bytes into a file; make room there and run the task again" % needed)
     if error.errno == errno.EFBIG:
         return NoRoom("the file system cannot hold a file of %d bytes" % needed)
-    return BackendError("writing%s failed: %s; see to its file system, and run the task again" % ("" if fd is None else " to %s" % _name_of(fd), error.strerror))
+    where = "" if fd is None else " to %s" % _name_of(fd)
+    return BackendError("writing%s failed: %s; see to its file system, and run the task again" % (where, error.strerror))
 
 
 def _name_of(fd: int) -> str:

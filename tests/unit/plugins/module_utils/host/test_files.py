@@ -114,7 +114,8 @@ def test_blocks_are_reserved_around_what_is_there(pair: t.Tuple[int, int]) -> No
 
 
 @pytest.mark.parametrize("number, kind, word", [
-    (errno.ENOSPC, NoRoom, "full"), (errno.EDQUOT, NoRoom, "full"), (errno.EFBIG, NoRoom, "cannot hold"), (errno.EIO, BackendError, "writing to %s failed: Input/output"),
+    (errno.ENOSPC, NoRoom, "full"), (errno.EDQUOT, NoRoom, "full"), (errno.EFBIG, NoRoom, "cannot hold"),
+    (errno.EIO, BackendError, "writing to %s failed: Input/output"),
 ])
 def test_errors_of_writing_say_what_to_do(folder: pathlib.Path, number: int, kind: t.Type[Exception], word: str) -> None:
     with open(folder / "x", "wb") as file:
