@@ -27,6 +27,8 @@ _BLKZEROOUT = 0x127F
 # where the kernel has to write the zeroes itself.
 _AT_ONCE = 256 * MIB
 
+T = t.TypeVar("T", bound="BlockFile")
+
 _UNABLE = (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.ENOSYS)
 
 
@@ -51,7 +53,7 @@ class BlockFile(RawFile):
         self._ways: t.List[t.Callable[[int, int], bool]] = [self._discard_and_look] if thin else [self._punch, self._zero_out]
 
     @classmethod
-    def claim(cls, path: str, *, write: bool, thin: bool = False) -> BlockFile:
+    def claim(cls: t.Type[T], path: str, *, write: bool, thin: bool = False) -> T:
         """Open it for this process alone: O_EXCL on a device keeps mounts, device mapper, md and swap away, and is refused while they are there.
 
         :raises InUse: somebody was first.

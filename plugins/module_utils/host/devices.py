@@ -18,6 +18,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.host.block_file i
 from ansible_collections.bootable.volumes.plugins.module_utils.host.commands import CommandRunner
 from ansible_collections.bootable.volumes.plugins.module_utils.host.device_identity import identity_of, read
 from ansible_collections.bootable.volumes.plugins.module_utils.host.device_users import users_of_device
+from ansible_collections.bootable.volumes.plugins.module_utils.host.unzeroed_file import UnzeroedFile
 from ansible_collections.bootable.volumes.plugins.module_utils.host.raw_file import RawFile
 
 # Where Linux tells of devices by their numbers. https://www.kernel.org/doc/Documentation/ABI/testing/sysfs-dev
@@ -112,13 +113,18 @@ class Devices:
             return Content("signatures of several kinds of content")
         return _named(dict(re.findall(r"^(\w+)=(.*)$", probed.stdout, re.MULTILINE)) if probed.rc == _BLKID_FOUND else {})
 
-    def claim(self, device: Device, *, write: bool, thin: bool = False) -> BlockFile:
+    def claim(self, device: Device, *, write: bool, thin: bool = False, chunk: int = 0) -> BlockFile:
         """Open it for this process alone.
 
         :param thin: It is a thin logical volume.
+        :param chunk: Bytes of its pool's chunks, if the pool does not zero them.
         :raises InUse: something holds it.
         """
-        return BlockFile.claim(device.path, write=write, thin=thin)
+        if not chunk:
+            return BlockFile.claim(device.path, write=write, thin=thin)
+        file = UnzeroedFile.claim(device.path, write=write, thin=thin)
+        file.chunk = chunk
+        return file
 
 
 def _named(found: t.Mapping[str, str]) -> Content:

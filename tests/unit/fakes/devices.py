@@ -19,6 +19,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import
 from ansible_collections.bootable.volumes.plugins.module_utils.host.block_file import BlockFile
 from ansible_collections.bootable.volumes.plugins.module_utils.host.commands import CommandRunner
 from ansible_collections.bootable.volumes.plugins.module_utils.host.devices import ENDS, Device, Devices
+from ansible_collections.bootable.volumes.plugins.module_utils.host.unzeroed_file import UnzeroedFile
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import HostRunner
 
 
@@ -64,22 +65,42 @@ class FakeDevices(Devices):
     def users_of(self, device: Device) -> t.List[str]:
         return list(self.users.get(device.path, []))
 
-    def claim(self, device: Device, *, write: bool, thin: bool = False) -> BlockFile:
+    def claim(self, device: Device, *, write: bool, thin: bool = False, chunk: int = 0) -> BlockFile:
         if device.path in self.claimed or self.users.get(device.path):
             raise InUse("%s is in use" % device.path)
-        file = _Claimed.claim(device.path, write=write, thin=thin)
-        assert isinstance(file, _Claimed)
+        file: Claimed = (_Unzeroed if chunk else Claimed).claim(device.path, write=write, thin=thin)
+        if isinstance(file, _Unzeroed):
+            file.chunk = chunk
         file.release = lambda: self.claimed.discard(device.path)
         self.claimed.add(device.path)
         return file
 
 
-class _Claimed(BlockFile):
+class Claimed(BlockFile):
+    """An open device.
+
+    :ivar release: Called when it is closed.
+    :ivar taking: Called before bytes are written, with their offset and number.
+    """
+
+    taking: t.Callable[[int, int], None] = staticmethod(lambda offset, length: None)
     release: t.Callable[[], None]
+
+    def _write_cached(self, offset: int, data: memoryview) -> int:
+        self.taking(offset, len(data))
+        return super()._write_cached(offset, data)
+
+    def _write_sectors(self, offset: int, data: memoryview) -> int:
+        self.taking(offset, len(data))
+        return super()._write_sectors(offset, data)
 
     def close(self) -> None:
         super().close()
         self.release()
+
+
+class _Unzeroed(UnzeroedFile, Claimed):
+    """One whose pool does not zero what it hands out."""
 
 
 class Loops(Devices):

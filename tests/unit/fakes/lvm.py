@@ -15,13 +15,15 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import NotFound
-from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import MIB
+from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import KIB, MIB
+from ansible_collections.bootable.volumes.plugins.module_utils.host.block_file import BlockFile
 from ansible_collections.bootable.volumes.plugins.module_utils.host.commands import Completed
 from ansible_collections.bootable.volumes.plugins.module_utils.host.devices import Device
-from ansible_collections.bootable.volumes.tests.unit.fakes.devices import FakeDevices
+from ansible_collections.bootable.volumes.tests.unit.fakes.devices import Claimed, FakeDevices
 from ansible_collections.bootable.volumes.tests.unit.fakes.host import HostRunner
 
 EXTENT = 4 * MIB
+CHUNK = 256 * KIB
 
 # Options of each command, and whether they take a value. Others are refused as LVM does.
 _OPTIONS: t.Dict[str, t.Dict[str, bool]] = {
@@ -47,6 +49,11 @@ class _Devices(FakeDevices):
             raise NotFound("there is no device %s" % path)
         return super().at(path)
 
+    def claim(self, device: Device, *, write: bool, thin: bool = False, chunk: int = 0) -> BlockFile:
+        file = t.cast(Claimed, super().claim(device, write=write, thin=thin, chunk=chunk))
+        file.taking = lambda offset, length: self.lvm.hand_out(os.path.basename(device.path), offset, length)
+        return file
+
 
 @dataclass
 class _Lv:
@@ -60,6 +67,7 @@ class _Lv:
     health: str = "-"
     zeroes: bool = True
     used: t.Optional[float] = field(default=None)
+    chunks: t.Set[int] = field(default_factory=set)
 
 
 class _Refused(Exception):
@@ -93,6 +101,17 @@ class FakeLvm(HostRunner):
         """Somebody else's volume."""
         self.lvs[name] = _Lv(size, set(), **more)
         (self.folder / name).write_bytes(b"?" * size)
+
+    def hand_out(self, name: str, offset: int, length: int) -> None:
+        """What a volume is about to write to gets its chunks, with whatever is in them unless the pool zeroes them."""
+        lv = self.lvs[name]
+        if not lv.pool or self.lvs[lv.pool].zeroes:
+            return
+        with open(self.path(name), "r+b") as file:
+            for chunk in set(range(offset // CHUNK, -(-(offset + length) // CHUNK))) - lv.chunks:
+                file.seek(chunk * CHUNK)
+                file.write(b"\xa5" * min(CHUNK, lv.size - chunk * CHUNK))
+                lv.chunks.add(chunk)
 
     def path(self, name: str) -> str:
         """Its device."""
@@ -157,6 +176,7 @@ class FakeLvm(HostRunner):
         return {
             "lv_name": name, "lv_size": str(lv.size), "lv_attr": attributes, "lv_tags": ",".join(sorted(lv.tags)), "pool_lv": lv.pool,
             "origin": lv.origin, "lv_path": "" if lv.kind == "t" else self.path(name), "data_percent": "" if lv.used is None else "%.2f" % lv.used,
+            "chunk_size": str(CHUNK if lv.kind == "t" else 0),
         }
 
     def _free(self) -> int:
@@ -212,7 +232,8 @@ class FakeLvm(HostRunner):
         if self.lvs[origin].kind != "V":
             raise _Refused(5, "Please specify either size or extents with snapshots.")
         skip = options.get("--setactivationskip") != ["n"]
-        self.lvs[name] = _Lv(self.lvs[origin].size, found, kind="V", pool=self.lvs[origin].pool, origin=origin, active=not skip, skip=skip, used=0.0)
+        self.lvs[name] = _Lv(self.lvs[origin].size, found, kind="V", pool=self.lvs[origin].pool, origin=origin, active=not skip, skip=skip, used=0.0,
+                             chunks=set(self.lvs[origin].chunks))
         shutil.copyfile(self.path(origin), self.path(name))
 
     def _write(self, name: str, start: int, end: int, filler: bytes) -> None:

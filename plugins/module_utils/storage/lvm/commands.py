@@ -16,7 +16,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.host.commands imp
 # lvs(8), lv_attr: places of the bits
 _TYPE, _STATE, _OPEN, _ZEROES, _HEALTH = 0, 4, 5, 7, 8
 
-_LV = ("lv_name", "lv_size", "lv_attr", "lv_tags", "pool_lv", "origin", "lv_path", "data_percent")
+_LV = ("lv_name", "lv_size", "lv_attr", "lv_tags", "pool_lv", "origin", "lv_path", "data_percent", "chunk_size")
 _VG = ("vg_name", "vg_extent_size", "vg_free")
 
 
@@ -30,6 +30,7 @@ class LogicalVolume:
     :param origin: What it is a snapshot of; empty if it is none.
     :param path: Its device, where it is active.
     :param used: Percent of it that are taken, where LVM knows.
+    :param chunk: Of a thin pool: bytes that it hands out at once.
     """
 
     name: str
@@ -40,6 +41,7 @@ class LogicalVolume:
     origin: str
     path: str
     used: t.Optional[float]
+    chunk: int
 
     @property
     def kind(self) -> t.Optional[str]:
@@ -100,7 +102,7 @@ class Lvm:
         """Everything in the group but what LVM hides, by name."""
         return {row["lv_name"]: LogicalVolume(
             row["lv_name"], int(row["lv_size"]), row["lv_attr"], frozenset(tag for tag in row["lv_tags"].split(",") if tag),
-            row["pool_lv"], row["origin"], row["lv_path"], float(row["data_percent"]) if row["data_percent"] else None,
+            row["pool_lv"], row["origin"], row["lv_path"], float(row["data_percent"]) if row["data_percent"] else None, int(row["chunk_size"] or 0),
         ) for row in self._report("lvs", "lv", _LV)}
 
     def _report(self, command: str, what: str, columns: t.Sequence[str]) -> t.List[t.Dict[str, str]]:

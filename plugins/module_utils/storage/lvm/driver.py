@@ -280,12 +280,17 @@ class LvmDriver(VolumeDriver):
         if not found.is_active:
             self._lvm.activate(found.name, True)
         try:
-            file = self._devices.claim(self._devices.at(found.path), write=writing, thin=bool(found.pool))
+            file = self._devices.claim(self._devices.at(found.path), write=writing, thin=bool(found.pool), chunk=self._chunk(found))
         except BaseException:
             self._rest(found)
             raise
         pool = "%s/%s" % (self._lvm.vg, found.pool) if found.pool else None
         return VolumeHandle(file, size, keep=file.flush if writing else None, after=lambda: self._rest(found), pool=pool)
+
+    def _chunk(self, found: LogicalVolume) -> int:
+        """Bytes of its pool's chunks, if the pool hands them out as they are."""
+        pool = self._lvm.volumes().get(found.pool) if found.pool else None
+        return pool.chunk if pool and not pool.zeroes else 0
 
     def _rest(self, found: LogicalVolume) -> None:
         if not found.is_active:
