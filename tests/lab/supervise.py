@@ -1,8 +1,8 @@
 """Starts, watches and stops the lab's processes: a supervisor small enough to read.
 
-    supervise.py LAB start JSON     start one service unless it already runs as described; prints what changed
-    supervise.py LAB stop [NAME...] stop them, or all, the youngest first
-    supervise.py LAB status         a table; exit code 1 if anything is down
+    supervise.py LAB start JSON       start one service unless it already runs as described; prints what changed
+    supervise.py LAB stop [NAME...]   stop them, or all, the youngest first
+    supervise.py LAB status [NAME...] a table of them, or of all; exit code 1 if one is down
 
 A service is described by a JSON object:
 
@@ -233,8 +233,8 @@ def stop(lab: Path, names: list[str]) -> int:
     return 0
 
 
-def status(lab: Path) -> int:
-    services = load(lab)
+def status(lab: Path, names: list[str]) -> int:
+    services = [service for service in load(lab) if not names or service.name in names]
     if not services:
         print(f"nothing was ever started in {lab}")
         return 1
@@ -254,8 +254,8 @@ def main() -> int:
             return start(Path(lab).resolve(), json.loads(description))
         case [lab, "stop", *names]:
             return stop(Path(lab).resolve(), names)
-        case [lab, "status"]:
-            return status(Path(lab).resolve())
+        case [lab, "status", *names]:
+            return status(Path(lab).resolve(), names)
         case _:
             sys.exit(__doc__)
 
