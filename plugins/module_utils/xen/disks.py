@@ -221,16 +221,11 @@ class Disks:
         """
         def attempt() -> t.Optional[bool]:
             try:
-                self._pool.run("VDI.destroy", ref, deadline=deadline, what=what)
+                tasks.unmake(self._pool, "VDI", ref, lambda: self._pool.run("VDI.destroy", ref, deadline=deadline, what=what), deadline)
             except XenFailure as error:
-                if error.code == "HANDLE_INVALID":
-                    return True
                 if error.code not in ("VDI_IN_USE", "OTHER_OPERATION_IN_PROGRESS") or deadline.remaining() <= 0 or self._attached(ref):
                     raise
                 return None
-            except BackendError:  # it may go all the same
-                if not tasks.found_late(lambda: self.gone(ref) or None, deadline):
-                    raise
             return True
 
         deadline.wait(attempt, "XAPI to %s" % what, first=0.2, longest=3.0)
@@ -239,14 +234,6 @@ class Disks:
         """Whether a machine that runs has the disk: that does not pass by itself."""
         with contextlib.suppress(XenNotFound):
             return any(holder.attached and not holder.control for holder in self.holders(self.get(ref)))
-        return False
-
-    def gone(self, ref: str) -> bool:
-        """Whether there is no such disk any more."""
-        try:
-            self._pool.read("VDI.get_uuid", ref)
-        except XenNotFound:
-            return True
         return False
 
     def resize(self, ref: str, size: int, *, deadline: Deadline) -> Vdi:

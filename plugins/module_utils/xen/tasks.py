@@ -111,22 +111,23 @@ def unmake(pool: Calls, kind: str, ref: str, work: t.Callable[[], t.Any], deadli
     :raises XenFailure: the pool does not do it.
     :raises BackendError: no answer came, and the object is still there.
     """
-    def gone() -> t.Optional[bool]:
-        try:
-            pool.read(kind + ".get_uuid", ref)
-        except XenNotFound:
-            return True
-        return None
-
     try:
         work()
-    except XenNotFound:
-        return
-    except XenFailure:
-        raise
-    except BackendError:
-        if not found_late(gone, deadline):
+    except XenFailure as error:
+        if error.code != "HANDLE_INVALID":
             raise
+    except BackendError:
+        if not found_late(lambda: gone(pool, kind, ref) or None, deadline):
+            raise
+
+
+def gone(pool: Calls, kind: str, ref: str) -> bool:
+    """Whether there is no such object any more."""
+    try:
+        pool.read(kind + ".get_uuid", ref)
+    except XenNotFound:
+        return True
+    return False
 
 
 def found_late(look: t.Callable[[], t.Optional[T]], deadline: Deadline) -> t.Optional[T]:

@@ -32,9 +32,14 @@ def xapi(tmp_path: pathlib.Path) -> t.Iterator[Simulator]:
 
 
 @pytest.fixture
-def disks(xapi: Simulator) -> t.Iterator[Disks]:
-    with Pool.connect(parameters(xapi)) as pool:
-        yield Disks(pool)
+def pool(xapi: Simulator) -> t.Iterator[Pool]:
+    with Pool.connect(parameters(xapi)) as found:
+        yield found
+
+
+@pytest.fixture
+def disks(pool: Pool) -> Disks:
+    return Disks(pool)
 
 
 def deadline(seconds: float = 20) -> Deadline:
@@ -75,7 +80,7 @@ def test_a_name_that_several_have_is_refused(xapi: Simulator, disks: Disks) -> N
 # --- disks ---
 
 
-def test_a_disk_and_its_life(xapi: Simulator, disks: Disks) -> None:
+def test_a_disk_and_its_life(xapi: Simulator, pool: Pool, disks: Disks) -> None:
     made = make(disks, size=3 * MIB)
     assert (made.name, made.size, made.type, made.managed, made.is_snapshot, made.vbds) == ("v", 4 * MIB, "user", True, False, ())
     assert made.other_config["mine"] == "yes"
@@ -92,7 +97,7 @@ def test_a_disk_and_its_life(xapi: Simulator, disks: Disks) -> None:
     assert snapshot.is_snapshot and snapshot.snapshot_of == made.ref
     for ref in (clone.ref, snapshot.ref, made.ref, made.ref):
         disks.destroy(ref, deadline=deadline())
-    assert disks_of(xapi) == {} and disks.gone(made.ref)
+    assert disks_of(xapi) == {} and tasks.gone(pool, "VDI", made.ref)
     with pytest.raises(XenNotFound):
         disks.get(made.ref)
 
