@@ -235,8 +235,9 @@ def stop(lab: Path, names: list[str]) -> int:
 
 def status(lab: Path, names: list[str]) -> int:
     services = [service for service in load(lab) if not names or service.name in names]
-    if not services:
-        print(f"nothing was ever started in {lab}")
+    missing = sorted(set(names).difference(service.name for service in services))
+    if missing or not services:
+        print(f"never started in {lab}: {', '.join(missing) or 'anything'}")
         return 1
     down = 0
     row = "{:<18} {:>6} {:>8}  {:<10} {}"

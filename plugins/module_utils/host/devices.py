@@ -18,8 +18,8 @@ from ansible_collections.bootable.volumes.plugins.module_utils.host.block_file i
 from ansible_collections.bootable.volumes.plugins.module_utils.host.commands import CommandRunner
 from ansible_collections.bootable.volumes.plugins.module_utils.host.device_identity import identity_of, read
 from ansible_collections.bootable.volumes.plugins.module_utils.host.device_users import users_of_device
-from ansible_collections.bootable.volumes.plugins.module_utils.host.unzeroed_file import UnzeroedFile
 from ansible_collections.bootable.volumes.plugins.module_utils.host.raw_file import RawFile
+from ansible_collections.bootable.volumes.plugins.module_utils.host.unzeroed_file import UnzeroedFile
 
 # Where Linux tells of devices by their numbers. https://www.kernel.org/doc/Documentation/ABI/testing/sysfs-dev
 SYSFS = "/sys/dev/block"

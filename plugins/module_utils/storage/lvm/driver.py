@@ -280,7 +280,7 @@ class LvmDriver(VolumeDriver):
         if not found.is_active:
             self._lvm.activate(found.name, True)
         try:
-            file = self._devices.claim(self._devices.at(found.path), write=writing, thin=bool(found.pool), chunk=self._chunk(found))
+            file = self._devices.claim(self._devices.at(found.path), write=writing, thin=bool(found.pool), chunk=self._chunk(found) if writing else 0)
         except BaseException:
             self._rest(found)
             raise
