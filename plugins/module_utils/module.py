@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the modules share that manage volumes, images and machines: beside what task.py gives to all, a cloud, a pool and drivers."""
+"""What the modules share that manage volumes, images and machines: beside what cloud_task.py gives, a pool and drivers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.bootable.volumes.plugins.module_utils import task
-from ansible_collections.bootable.volumes.plugins.module_utils.openstack.session import Cloud, openstack_spec
+from ansible_collections.bootable.volumes.plugins.module_utils import cloud_task, task
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.session import openstack_spec
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import Surroundings
 from ansible_collections.bootable.volumes.plugins.module_utils.task import Spec, compose, waiting_spec
@@ -28,20 +28,16 @@ def pool_and_cloud_spec() -> Spec:
     return compose(xen_spec(), {name: option for name, option in openstack_spec().items() if name not in POOLS_OWN})
 
 
-class Wiring(task.Wiring):
+class Wiring(cloud_task.Wiring):
     """With one connection to a cloud, and one to a pool, for the whole task."""
 
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module)
-        self._cloud: t.Optional[Cloud] = None
         self._pool: t.Optional[Pool] = None
 
-    def cloud(self) -> Cloud:
-        """Made when somebody first needs it."""
-        if self._cloud is None:
-            pools_own = POOLS_OWN if "hostname" in self.params else frozenset()
-            self._cloud = Cloud.connect({name: value for name, value in self.params.items() if name not in pools_own})
-        return self._cloud
+    def clouds_options(self) -> t.Mapping[str, t.Any]:
+        pools_own = POOLS_OWN if "hostname" in self.params else frozenset()
+        return {name: value for name, value in self.params.items() if name not in pools_own}
 
     def pool(self) -> Pool:
         """Made when somebody first needs it; logged out when the task ends."""

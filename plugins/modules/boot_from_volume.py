@@ -384,7 +384,7 @@ waiting:
 
 import typing as t
 
-from ansible_collections.bootable.volumes.plugins.module_utils import module
+from ansible_collections.bootable.volumes.plugins.module_utils import cloud_task
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import parse_size
 from ansible_collections.bootable.volumes.plugins.module_utils.images.selection import KINDS, image_spec, make_source
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.session import openstack_spec
@@ -397,12 +397,12 @@ from ansible_collections.bootable.volumes.plugins.module_utils.operations.server
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.server_watch import WaitFor
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.server_wishes import DataVolume
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.driver import CinderDriver
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.registry import storage_option
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.option import option_of
 
 DEVICE = {"bus": {"type": "str"}, "type": {"type": "str", "choices": ["disk", "cdrom", "lun"]}, "tag": {"type": "str"}}
 
 
-def build(wiring: module.Wiring) -> Operation:
+def build(wiring: cloud_task.Wiring) -> Operation:
     params = wiring.params
     names = tuple(expand_names(name=params["name"], names=params["names"], count=params["count"]))
     source = make_source(params, wiring.cloud) if any(params[kind] for kind in KINDS) else None
@@ -448,8 +448,8 @@ def data_volume(params: t.Mapping[str, t.Any]) -> DataVolume:
 
 
 def main() -> None:
-    spec = module.compose(
-        openstack_spec(), image_spec(), naming_spec(), storage_option(drivers=[CinderDriver.name]), module.waiting_spec(),
+    spec = cloud_task.compose(
+        openstack_spec(), image_spec(), naming_spec(), option_of([CinderDriver], CinderDriver.name), cloud_task.waiting_spec(),
         {
             "state": {"type": "str", "choices": ["started", "present", "stopped", "absent"], "default": "started"},
             "volumes": {"type": "list", "elements": "str"},
@@ -477,7 +477,7 @@ def main() -> None:
             "concurrency": {"type": "int", "default": 8},
         },
     )
-    module.run(
+    cloud_task.run(
         build, spec,
         mutually_exclusive=[("name", "names"), (*KINDS, "volumes")],
         required_one_of=[("name", "names")],

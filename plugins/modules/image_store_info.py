@@ -99,18 +99,18 @@ plan:
   sample: []
 """
 
-from ansible_collections.bootable.volumes.plugins.module_utils import module
+from ansible_collections.bootable.volumes.plugins.module_utils import cloud_task
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.session import openstack_spec
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.image_store_info import ImageStoreInfo
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
 
 
-def build(wiring: module.Wiring) -> Operation:
+def build(wiring: cloud_task.Wiring) -> Operation:
     return ImageStoreInfo(cloud=wiring.cloud)
 
 
 def main() -> None:
-    module.run(build, openstack_spec())
+    cloud_task.run(build, openstack_spec())
 
 
 if __name__ == "__main__":

@@ -141,14 +141,14 @@ failures:
   sample: {"debian-13": "ceph: Glance could not write it there, or not read it where it is, and does not say why; its log has more"}
 """
 
-from ansible_collections.bootable.volumes.plugins.module_utils import module
+from ansible_collections.bootable.volumes.plugins.module_utils import cloud_task
 from ansible_collections.bootable.volumes.plugins.module_utils.images.placement import ALL
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.session import openstack_spec
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.image_stores import ImageStores
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
 
 
-def build(wiring: module.Wiring) -> Operation:
+def build(wiring: cloud_task.Wiring) -> Operation:
     params = wiring.params
     return ImageStores(
         cloud=wiring.cloud,
@@ -160,8 +160,8 @@ def build(wiring: module.Wiring) -> Operation:
 
 
 def main() -> None:
-    spec = module.compose(
-        openstack_spec(), module.waiting_spec(),
+    spec = cloud_task.compose(
+        openstack_spec(), cloud_task.waiting_spec(),
         {
             "image": {"type": "str"},
             "images": {"type": "list", "elements": "str"},
@@ -170,7 +170,7 @@ def main() -> None:
             "concurrency": {"type": "int", "default": 8},
         },
     )
-    module.run(build, spec, mutually_exclusive=[("image", "images")], required_one_of=[("image", "images")])
+    cloud_task.run(build, spec, mutually_exclusive=[("image", "images")], required_one_of=[("image", "images")])
 
 
 if __name__ == "__main__":

@@ -72,19 +72,19 @@ plan:
   sample: [{"action": "update", "name": "fast", "reason": "it names no store"}]
 """
 
-from ansible_collections.bootable.volumes.plugins.module_utils import module
+from ansible_collections.bootable.volumes.plugins.module_utils import cloud_task
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.session import openstack_spec
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_type_store import VolumeTypeStore
 
 
-def build(wiring: module.Wiring) -> Operation:
+def build(wiring: cloud_task.Wiring) -> Operation:
     return VolumeTypeStore(cloud=wiring.cloud, volume_type=wiring.params["volume_type"], store=wiring.params["store"] or None)
 
 
 def main() -> None:
-    spec = module.compose(openstack_spec(), {"volume_type": {"type": "str", "required": True}, "store": {"type": "str", "required": True}})
-    module.run(build, spec)
+    spec = cloud_task.compose(openstack_spec(), {"volume_type": {"type": "str", "required": True}, "store": {"type": "str", "required": True}})
+    cloud_task.run(build, spec)
 
 
 if __name__ == "__main__":

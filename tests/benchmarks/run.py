@@ -122,6 +122,11 @@ class Bench:
     def _publish(self, name: str, disk_format: str, path: Path, cloud: str = CLOUD) -> None:
         self.openstack("image", "create", "--disk-format", disk_format, "--container-format", "bare", "--file", path, name, cloud=cloud)
 
+    def _publish_in_ceph(self, name: str, disk_format: str, path: Path) -> None:
+        """To the store where a cloud on Ceph has its images, so that its volumes can be clones of them."""
+        self._publish(name, disk_format, path)
+        self._module("image_stores", cloud=ADMIN, image=self._shown("image", name, "id"), stores=["rbd"], exclusive=True)
+
     def _withdraw(self, name: str, cloud: str = CLOUD) -> None:
         subprocess.run([BIN / "openstack", "--os-cloud", cloud, "image", "delete", name], capture_output=True, check=False)
 
@@ -314,7 +319,7 @@ class Bench:
         good = boots(
             self.work, cloud, ours=lambda options: self._watched("boot_from_volume", "servers.yml", options),
             peer=lambda options: self._play(self.peers / "bin", "servers_peer.yml", options),
-            openstack=self.openstack, published=self._publish, withdrawn=self._withdraw, rounds=self.rounds)
+            openstack=self.openstack, published=self._publish_in_ceph, withdrawn=self._withdraw, rounds=self.rounds)
         self.no_volumes("bench-")
         self._withdraw(HALTING)
         return good

@@ -47,7 +47,7 @@ def name_of(path: pathlib.Path) -> str:
 
 
 def layer_of(path: pathlib.Path) -> str:
-    """The layer that a file belongs to; module.py and task.py are what the modules share."""
+    """The layer that a file belongs to; those that lie in no folder are what the modules share."""
     if MODULE_UTILS in path.parents and path.parent != MODULE_UTILS:
         return path.relative_to(MODULE_UTILS).parts[0]
     return "modules"
@@ -74,7 +74,7 @@ def imported_layers(source: str) -> t.Iterator[t.Tuple[int, str]]:
         for name in names:
             if name.startswith(ours):
                 first = name[len(ours):].split(".")[0]
-                yield node.lineno, "modules" if first in ("module", "task") else first
+                yield node.lineno, "modules" if first in ("cloud_task", "module", "task") else first
 
 
 def code_lines(source: str) -> int:
@@ -199,6 +199,29 @@ def test_a_file_of_module_utils_has_a_test(path: pathlib.Path) -> None:
     imports = re.compile(r"%s(\.%s\b| import .*\b%s\b)" % (re.escape(module), path.stem, path.stem))
     assert (beside / ("test_%s.py" % path.stem)).exists() or any(
         imports.search(file.read_text()) for file in (ROOT / "tests" / "unit").rglob("test_*.py"))
+
+
+def sent_along(path: pathlib.Path) -> t.Set[pathlib.Path]:
+    """The files of module_utils that Ansible packs with a module: whatever it imports, wherever in the files it says so."""
+    found: t.Set[pathlib.Path] = set()
+    left = [path]
+    while left:
+        for node in ast.walk(ast.parse(left.pop().read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(COLLECTION):
+                here = ROOT.joinpath(*str(node.module).split(".")[3:])
+                for file in {(here / alias.name).with_suffix(".py") for alias in node.names} | {here.with_suffix(".py")}:
+                    if file.exists() and file not in found:
+                        found.add(file)
+                        left.append(file)
+    return found
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if "cloud_task.run(" in path.read_text()], ids=name_of)
+def test_what_only_needs_a_cloud_does_not_bring_every_driver(path: pathlib.Path) -> None:
+    """Packing and sending a module takes time for each file, and loading those that its own files name takes more."""
+    there = sent_along(path)
+    assert MODULE_UTILS / "openstack" / "session.py" in there
+    assert not there & {MODULE_UTILS / "module.py", MODULE_UTILS / "storage" / "registry.py", MODULE_UTILS / "xen" / "session.py"}
 
 
 def test_the_action_group_is_the_list_of_modules_that_know_a_cloud() -> None:

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 
 State = t.Dict[str, t.Any]
 
+# How results call a subject at which nothing was done.
+UNCHANGED = "unchanged"
+
 
 @dataclass(frozen=True)
 class Step:

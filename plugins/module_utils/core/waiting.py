@@ -55,18 +55,24 @@ class Deadline:
 
     def wait(self, poll: t.Callable[[], t.Optional[T]], what: str, *, first: float = 0.2, longest: float = 5.0,
              details: t.Optional[t.Callable[[], t.Dict[str, t.Any]]] = None) -> T:
-        """Call ``poll`` until it returns something other than None, and return that.
-
-        The pauses grow from ``first`` to ``longest`` seconds, so that short work is noticed at once
-        and long work does not load the service.
+        """Call ``poll`` until it returns something other than None, and return that; see ``pause`` for ``first`` and ``longest``.
 
         :raises TimedOut: with what ``details`` returns.
         """
-        pause = first
+        began = self.clock.now()
         while True:
             found = poll()
             if found is not None:
                 return found
             self.check(what, **(details() if details else {}))
-            self.clock.sleep(min(pause, max(0.01, self.remaining())))
-            pause = min(pause * 1.5, longest)
+            self.pause(began, first=first, longest=longest)
+
+    def pause(self, since: float, *, first: float = 0.2, longest: float = 5.0) -> None:
+        """Sleep between two looks at something: a tenth of the time that was waited so far, within these seconds.
+
+        So short work is noticed at once, long work does not load the service, and neither is noticed much later than it is done.
+
+        :param since: The clock when the waiting began.
+        """
+        pause = min(max(first, (self.clock.now() - since) / 10), longest)
+        self.clock.sleep(min(pause, max(0.01, self.remaining())))

@@ -13,8 +13,6 @@ import typing as t
 import urllib.error
 import urllib.parse
 
-from ansible.module_utils.urls import open_url
-
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, NotFound
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import KIB, MIB
 from ansible_collections.bootable.volumes.plugins.module_utils.images.declared import DeclaredImage, check_digest, split_checksum
@@ -120,6 +118,8 @@ def _checked(url: str, option: str) -> str:
 
 def _request(url: str, fields: t.Mapping[str, str]) -> t.Any:
     """An open answer. What urllib says of errors may hold the URL, so only its reasons are told."""
+    from ansible.module_utils.urls import open_url  # late: it brings much along, and most images are not at an address
+
     try:
         return open_url(url, headers=dict(fields), timeout=SILENCE, decompress=False, http_agent="bootable.volumes")
     except urllib.error.HTTPError as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
-from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
+from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import Gathering, run_all
 from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import Plan, Step
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import human, round_up
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageSource
@@ -84,7 +84,10 @@ class Options:
 
 @dataclass
 class _Outcome:
-    """What has become of each server so far."""
+    """What has become of each server so far.
+
+    :param seen: Those that were looked at after the last that was done to them.
+    """
 
     servers: t.Dict[str, Server] = field(default_factory=dict)
     how: t.Dict[str, str] = field(default_factory=dict)
@@ -92,12 +95,14 @@ class _Outcome:
     troubles: t.Dict[str, Exception] = field(default_factory=dict)
     shown: t.Dict[str, str] = field(default_factory=dict)
     new: t.List[str] = field(default_factory=list)
+    seen: t.Set[str] = field(default_factory=set)
     fan_out: t.Optional[Result] = None
 
     def note(self, name: str, server: Server, how: str, began: float) -> None:
         """A server that was made and then started was made; one that was changed and then started was changed."""
         self.servers[name] = server
         self.how.setdefault(name, how)
+        self.seen.discard(name)
         self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
 
 
@@ -234,19 +239,28 @@ class BootFromVolume(Operation):
         if not steps:
             return
         began = time.monotonic()
-        roots = {name: wish.volumes[name].id for name in steps if name in wish.volumes}
-        filled = self._volumes.fill([name for name in steps if name not in roots], wishes.volumes_on_drift(self._options.on_drift))
-        outcome.troubles.update(filled.errors)
-        outcome.fan_out = filled.fan_out
-        roots.update(filled.ids)
+        roots: t.Dict[str, str] = {}
         maker = self._maker(wish)
         there = self._volumes.listed() if self._options.data else {}
 
         def make(name: str) -> t.Tuple[Server, bool]:
             return maker.make(name, roots[name], data_disks(self._options.data, self._volumes.provide_data(name, there)))
 
-        done, troubles = run_all(make, [name for name in steps if name in roots and name not in outcome.troubles], at_once=self._job.at_once)
-        outcome.troubles.update(dict(troubles))
+        with Gathering(make, at_once=self._job.at_once) as making:
+            def ready(name: str, volume: str) -> None:
+                if name not in roots:
+                    roots[name] = volume
+                    making.begin(name)
+
+            for name in steps:
+                if name in wish.volumes:
+                    ready(name, wish.volumes[name].id)
+            filled = self._volumes.fill([name for name in steps if name not in roots], wishes.volumes_on_drift(self._options.on_drift), ready)
+            for name, volume in filled.ids.items():
+                ready(name, volume)
+            done, troubles = making.finish()
+        outcome.fan_out = filled.fan_out
+        outcome.troubles.update({**filled.errors, **dict(troubles)})
         for name, (server, adopted) in done:
             outcome.note(name, server, "adopted" if adopted else HOW[steps[name].action], began)
             outcome.new.append(name)
@@ -283,6 +297,7 @@ class BootFromVolume(Operation):
     @staticmethod
     def _take(seen: Seen, outcome: _Outcome) -> None:
         outcome.servers.update(seen.servers)
+        outcome.seen.update(seen.servers)
         outcome.shown.update(seen.shown)
         outcome.troubles.update(seen.troubles)
 
@@ -341,7 +356,8 @@ class BootFromVolume(Operation):
     def _results(self, names: t.Sequence[str], outcome: _Outcome) -> t.List[Result]:
         """The servers and their volumes, as they are now."""
         there = self._volumes.listed() if outcome.servers else {}
-        now = {} if self._job.check else ServerWatch(self._cloud().servers, self._job).look([each.id for each in outcome.servers.values()])
+        unseen = [] if self._job.check else [server.id for name, server in outcome.servers.items() if name not in outcome.seen]
+        now = ServerWatch(self._cloud().servers, self._job).look(unseen) if unseen else {}
         results = []
         for name in names:
             server = outcome.servers.get(name)

@@ -16,8 +16,9 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import human, round_up
 from ansible_collections.bootable.volumes.plugins.module_utils.images.declared import format_of
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result, volume_result
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_removal import VolumeRemoval, refuse_held
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_results import volume_result
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import BROKEN, HALF_DONE, WORKING, Request, Volume
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.changes import MOVE, REFLINK, FileChanges, Incoming, check_fits

@@ -14,7 +14,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.errors impor
     Ambiguous, BackendError, Drift, InUse, NotFound, VolumesError,
 )
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
-from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import Plan, Step
+from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import UNCHANGED, Plan, Step
 from ansible_collections.bootable.volumes.plugins.module_utils.images.copies import Brought, bring
 from ansible_collections.bootable.volumes.plugins.module_utils.images.origin import CLONE, REGISTER, UPLOAD, Origin, method_of, origin_of, stale_keys
 from ansible_collections.bootable.volumes.plugins.module_utils.images.placement import SINGLE, Placement, place, spread
@@ -23,8 +23,9 @@ from ansible_collections.bootable.volumes.plugins.module_utils.openstack.images 
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.comparison import FAIL, IGNORE, REPLACE
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.image_removal import named, refuse_removal
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result, stored_image_result, volume_result
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import ADOPTED, AVAILABLE, UNCHANGED, UPDATED, WORKING, Volume
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result, stored_image_result
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_results import volume_result
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import ADOPTED, AVAILABLE, UPDATED, WORKING, Volume
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.imaging import Imaged, Imaging, Originals, Route, is_begun
 
 if t.TYPE_CHECKING:

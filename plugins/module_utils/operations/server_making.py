@@ -20,7 +20,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.events impor
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.failures import Denied
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.outages import through_outages
-from ansible_collections.bootable.volumes.plugins.module_utils.openstack.servers import LONGEST_USER_DATA, Disk, Server, Servers, ServerWish
+from ansible_collections.bootable.volumes.plugins.module_utils.openstack.servers import BUILD, LONGEST_USER_DATA, Disk, Server, Servers, ServerWish
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.server_wishes import VOLUME, DataVolume, came_to_nothing, is_going
 
 # Requests for one server, when Nova does not answer or the volume is had by somebody, and seconds between them.
@@ -85,7 +85,7 @@ class Maker:
         self._job = job
 
     def make(self, name: str, root: str, data: t.Sequence[Disk]) -> t.Tuple[Server, bool]:
-        """A server that boots from a volume; (as it is now, whether another run made it).
+        """A server that boots from a volume; (as far as it is known yet, whether another run made it).
 
         :raises VolumesError: in Nova's own words.
         """
@@ -108,7 +108,7 @@ class Maker:
                     raise
                 clock.sleep(PAUSE)
             else:
-                return through_outages(lambda: self._servers.get(server_id), self._job.deadline), False
+                return Server(server_id, name, BUILD, metadata=wish.metadata), False
 
     def _of_volume(self, name: str, volume: str) -> t.Optional[Server]:
         """The server that was made to boot from a volume, by whomever; not what came to nothing."""

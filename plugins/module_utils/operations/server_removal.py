@@ -17,12 +17,13 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import 
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.servers import Server, Servers
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result, volume_result
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.server_volumes import ServerVolumes
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.server_watch import ServerWatch
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.server_wishes import VOLUME, is_ours
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.servers import THINGS, server_result
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.troubles import raise_troubles
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_results import volume_result
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import view
 
 

@@ -54,13 +54,13 @@ class ServerVolumes:
                  data: t.Sequence[DataVolume], fan_out: str, job: Job) -> None:
         self._cloud = cloud
         self._options = options
-        self.driver = CinderDriver(cloud, replace(options, marks={MADE_FOR: ROOT}), clock=job.deadline.clock)
         self._source = source
         self._size = size
         self._data = data
         self._fan_out = fan_out
         # Nova takes no volume that is not filled: that is waited for even where the servers are not
         self._job = replace(job, wait=True)
+        self.driver = self._root_driver()
 
     # --- looking ---
 
@@ -144,16 +144,24 @@ class ServerVolumes:
 
     # --- making ---
 
-    def roots(self, names: t.Sequence[str], on_drift: str) -> VolumeFromImage:
+    def _root_driver(self, ready: t.Optional[t.Callable[[Volume], None]] = None) -> CinderDriver:
+        return CinderDriver(self._cloud, replace(self._options, marks={MADE_FOR: ROOT}), clock=self._job.deadline.clock, ready=ready)
+
+    def roots(self, names: t.Sequence[str], on_drift: str, driver: t.Optional[CinderDriver] = None) -> VolumeFromImage:
         """The operation that makes the volumes that these servers boot from."""
         if self._source is None:
             raise InvalidInput("there is no image to make volumes of; name one: image, image_file or image_url")
-        return VolumeFromImage(driver=self.driver, source=self._source, names=[root_name(name) for name in names], size=self._size, on_drift=on_drift,
+        return VolumeFromImage(driver=driver or self.driver, source=self._source, names=[root_name(name) for name in names], size=self._size, on_drift=on_drift,
                                fan_out=self._fan_out, job=self._job)
 
-    def fill(self, names: t.Sequence[str], on_drift: str) -> Filled:
-        """Volumes for these servers, each holding the image and free; one that goes wrong does not stop the others."""
-        return fill_roots(self.roots(names, on_drift), names) if names else Filled()
+    def fill(self, names: t.Sequence[str], on_drift: str, ready: t.Callable[[str, str], None]) -> Filled:
+        """Volumes for these servers, each holding the image and free; one that goes wrong does not stop the others.
+
+        :param ready: Told of servers whose volumes are, by name and with the volume's id, while others are still being filled.
+        """
+        servers = {root_name(name): name for name in names}
+        driver = self._root_driver(lambda volume: ready(servers[volume.name], volume.id))
+        return fill_roots(self.roots(names, on_drift, driver), names) if names else Filled()
 
     def provide_data(self, name: str, there: t.Mapping[str, CinderVolume]) -> t.List[str]:
         """The ids of a server's data volumes, by place in the task's list; those that are missing are made.

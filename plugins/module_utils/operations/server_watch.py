@@ -21,6 +21,8 @@ from ansible_collections.bootable.volumes.plugins.module_utils.openstack.servers
 _CONSOLE_BYTES = 100 * 1024
 # Statuses that lead to the one that is waited for, by themselves.
 _ON_THE_WAY = frozenset((BUILD, "REBOOT", "HARD_REBOOT"))
+# Seconds between the first looks; a server takes some, and a listing of servers costs Nova much more than one of volumes costs Cinder.
+_FIRST = 0.7
 # Lines of a console that a message shows.
 _LAST_WORDS = 5
 
@@ -136,7 +138,7 @@ class ServerWatch:
 
         if left:
             try:
-                self._job.deadline.wait(poll, "servers to be gone", first=0.3, longest=3.0)
+                self._job.deadline.wait(poll, "servers to be gone", first=_FIRST, longest=3.0)
             except TimedOut as error:
                 troubles.update({server.name: TimedOut("%s (%s): %s" % (server.name, server.id, error.message)) for server in left.values()})
         return troubles
@@ -145,9 +147,9 @@ class ServerWatch:
         seen = Seen()
 
         def poll() -> t.Optional[bool]:
-            now = self.look(list(looks))
-            done, troubles = run_all(lambda look: self._has(look, now[look.server.id], status, wait_for, seen), list(looks.values()),
-                                     at_once=self._job.at_once)
+            due = self._not_building(looks.values())
+            now = self.look([look.server.id for look in due]) if due else {}
+            done, troubles = run_all(lambda look: self._has(look, now[look.server.id], status, wait_for, seen), due, at_once=self._job.at_once)
             for look, error in troubles:
                 seen.troubles[look.server.name] = error
             over = [look for look, dummy in troubles] + [look for look, there in done if there]
@@ -160,12 +162,20 @@ class ServerWatch:
             self._job.listener.hear(Event("wait", look.server.name))
         if looks:
             try:
-                self._job.deadline.wait(poll, "servers to boot", first=0.3, longest=3.0)
+                self._job.deadline.wait(poll, "servers to boot", first=_FIRST, longest=3.0)
             except TimedOut:
                 for look in looks.values():
                     seen.servers[look.server.name] = look.server
                     seen.troubles[look.server.name] = self._too_late(look, wait_for if status == ACTIVE else "become %s" % status)
         return seen
+
+    def _not_building(self, looks: t.Iterable[_Look]) -> t.List[_Look]:
+        """Those at which there may be something to see: Nova tells cheaply which ones it is still building."""
+        looks = list(looks)
+        if not any(look.server.status == BUILD for look in looks):
+            return looks
+        building = through_outages(self._servers.building, self._job.deadline)
+        return [look for look in looks if look.server.id not in building]
 
     def _has(self, look: _Look, now: t.Optional[Server], status: str, wait_for: WaitFor, seen: Seen) -> bool:
         """Whether it is where it shall be.

@@ -11,10 +11,11 @@ import typing as t
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import NoRoom, VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.servers import Flavor, Server
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result, volume_result
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.server_volumes import ServerVolumes
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.server_wishes import VOLUME, Found, own_metadata, ours
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.troubles import raise_troubles
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_results import volume_result
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import view
 
 THINGS = "servers"

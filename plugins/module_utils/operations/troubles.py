@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, MissingPackage, VolumesError
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import UNCHANGED
+from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import UNCHANGED
 
 
 def raise_troubles(troubles: t.Mapping[str, Exception], purpose: str, done: t.Sequence[t.Mapping[str, t.Any]], *, things: str = "volumes") -> None:

@@ -12,16 +12,17 @@ import typing as t
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import InvalidInput, VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
 from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
-from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import Plan, Step
+from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import UNCHANGED, Plan, Step
 from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import human, round_up
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageDescription, ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.comparison import Wanted, all_steps, steps_for
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result, image_result, made_result, volume_result
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result, image_result
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.troubles import raise_troubles
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_removal import refuse_held
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_results import made_result, volume_result
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import (
-    GROWN, UNCHANGED, UPDATED, Filled, Made, Request, Volume, VolumeDriver,
+    GROWN, UPDATED, Filled, Made, Request, Volume, VolumeDriver,
 )
 
 

@@ -18,9 +18,10 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import
 from ansible_collections.bootable.volumes.plugins.module_utils.images.source import ImageSource
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.comparison import state_of
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result, volume_result
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.troubles import raise_troubles
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_removal import refuse_held
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_results import volume_result
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.content import ALGORITHM, VOLUME, Hashed, content_of, digest_of
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import AVAILABLE, BROKEN, HALF_DONE, WORKING, Request, Volume, VolumeDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.identity import READY, Record

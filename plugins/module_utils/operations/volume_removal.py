@@ -14,8 +14,9 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel imp
 from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import Plan, Step
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.comparison import state_of
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.operation import Operation
-from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result, volume_result
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.results import Result
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.troubles import raise_troubles
+from ansible_collections.bootable.volumes.plugins.module_utils.operations.volume_results import volume_result
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import Volume, VolumeDriver
 
 

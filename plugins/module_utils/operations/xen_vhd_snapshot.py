@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import BackendError, InvalidInput, NotFound, VolumesError
 from ansible_collections.bootable.volumes.plugins.module_utils.core.job import Job
-from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import Plan, Step
+from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import UNCHANGED, Plan, Step
 from ansible_collections.bootable.volumes.plugins.module_utils.images.wanted import ImageWish
 from ansible_collections.bootable.volumes.plugins.module_utils.operations import xen_disk_images as disk_images
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.image_from_volume import Filled, ImageFromVolume
@@ -22,7 +22,6 @@ from ansible_collections.bootable.volumes.plugins.module_utils.operations.result
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.troubles import kind_of
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_disk_images import CHAIN, How, MachineDisks, Moment
 from ansible_collections.bootable.volumes.plugins.module_utils.operations.xen_machines import root_of
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import UNCHANGED
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen.locks import Locks
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.disks import Disks
 from ansible_collections.bootable.volumes.plugins.module_utils.xen.machines import Disk, Machine, Machines

@@ -37,8 +37,7 @@ HALF_DONE = "half_done"  # work on it was broken off; nobody is at it
 BROKEN = "broken"        # the back end gave up on it
 
 # How a volume came to be what it is, as results tell it.
-COPIED, CLONED, ADOPTED, UNCHANGED, REFILLED, GROWN, UPDATED = (
-    "copied", "cloned", "adopted", "unchanged", "refilled", "grown", "updated")
+COPIED, CLONED, ADOPTED, REFILLED, GROWN, UPDATED = "copied", "cloned", "adopted", "refilled", "grown", "updated"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.dr
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import Surroundings, VolumeDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.lvm.driver import LvmDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.option import option_of
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.driver import RbdDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.sheepdog.driver import SheepdogDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.xen.driver import XenDriver
@@ -23,16 +24,9 @@ DRIVERS: t.Dict[str, t.Type[VolumeDriver]] = {driver.name: driver for driver in 
     BlockDriver, CinderDriver, FileDriver, LvmDriver, RbdDriver, SheepdogDriver, XenDriver)}
 
 
-def storage_option(name: str = "storage", *, required: bool = False, drivers: t.Iterable[str] = tuple(DRIVERS)) -> t.Dict[str, t.Any]:
-    """Argument spec: ``storage``, or an option of another name, with the driver's name and every driver's own options.
-
-    :param required: It has to be given, even if empty; else it is empty by default.
-    :param drivers: Those that will do.
-    """
-    spec: t.Dict[str, t.Any] = {"driver": {"type": "str", "default": DEFAULT, "choices": sorted(drivers)}}
-    for driver in drivers:
-        spec.update(DRIVERS[driver].options)
-    return {name: {"type": "dict", "options": spec, **({"required": True} if required else {"default": {}})}}
+def storage_option(name: str = "storage", *, required: bool = False) -> t.Dict[str, t.Any]:
+    """Argument spec: ``storage``, or an option of another name, with the driver's name and every driver's own options."""
+    return option_of(DRIVERS.values(), DEFAULT, name=name, required=required)
 
 
 def make_driver(storage: t.Mapping[str, t.Any], surroundings: Surroundings, *, option: str = "storage") -> VolumeDriver:

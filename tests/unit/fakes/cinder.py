@@ -30,6 +30,7 @@ class FakeCinder(FakeUploads, Service):
     :ivar clones_images: The back end clones raw images by itself, as Ceph does; else they are downloaded.
     :ivar attachments: Ids to those of volumes; of attachments that are reserved or under way, too.
     :ivar seconds: How long the back end takes for a volume.
+    :ivar slow: By name, how long it takes to make those that take longer.
     :ivar failing: Names whose making fails, and what Cinder says of it (None: nothing).
     :ivar unanswered: Names that are created without an answer: the connection breaks.
     """
@@ -68,6 +69,7 @@ class FakeCinder(FakeUploads, Service):
         self.limits = {"volumes": 100, "gigabytes": 1000, "per_volume_gigabytes": -1}
         self.clones_images = True
         self.seconds = 3.0
+        self.slow: t.Dict[str, float] = {}
         self.failing: t.Dict[str, t.Optional[str]] = {}
         self.unanswered: t.Set[str] = set()
         self.undeletable: t.Set[str] = set()
@@ -239,7 +241,7 @@ class FakeCinder(FakeUploads, Service):
         if image:
             self._fill(volume, image, clone=self.clones_images and image["disk_format"] == "raw" and type_name == "rbd")
         else:
-            self._later(volume, self.seconds, lambda each: self._finish(each, origin["_image"] if origin else {}, bool(origin and origin["bootable"])))
+            self._later(volume, self._needed(volume), lambda each: self._finish(each, origin["_image"] if origin else {}, bool(origin and origin["bootable"])))
         if volume["name"] in self.unanswered:
             self.unanswered.discard(volume["name"])
             raise ConnectionResetError("Connection reset by peer")
@@ -278,7 +280,10 @@ class FakeCinder(FakeUploads, Service):
         if not clone:
             metadata["signature_verified"] = "False"
         data = self._glance.data[image["id"]]
-        self._later(volume, self.seconds, lambda each: self._finish(each, metadata, True, data))
+        self._later(volume, self._needed(volume), lambda each: self._finish(each, metadata, True, data))
+
+    def _needed(self, volume: t.Dict[str, t.Any]) -> float:
+        return self.slow.get(volume["name"], self.seconds)
 
     def _finish(self, volume: t.Dict[str, t.Any], image: t.Dict[str, str], bootable: bool, data: t.Optional[bytes] = None) -> None:
         if volume["name"] in self.failing:

@@ -37,6 +37,7 @@ class FakeNova(Service):
 
     ROUTES = (
         ("GET", r"/servers/detail", "list_servers"),
+        ("GET", r"/servers", "list_names"),
         ("POST", r"/servers", "create"),
         ("GET", r"/servers/(?P<id>[^/]+)", "show"),
         ("DELETE", r"/servers/(?P<id>[^/]+)", "delete"),
@@ -102,13 +103,22 @@ class FakeNova(Service):
         }
 
     def list_servers(self, request: Request) -> t.Any:
+        return self._page(request, "/servers/detail", self._shown)
+
+    def list_names(self, request: Request) -> t.Any:
+        return self._page(request, "/servers", lambda server: {"id": server["id"], "name": server["name"], "links": []})
+
+    def _page(self, request: Request, path: str, shown: t.Callable[[Server], Server]) -> t.Any:
+        if request.query.keys() - {"marker", "status"}:
+            raise Refused(400, "Invalid input for query parameters %s." % ", ".join(sorted(request.query)))
         found = sorted(self.servers.values(), key=lambda server: (server["created"], server["id"]), reverse=True)
+        found = [server for server in found if server["status"] == request.query.get("status", server["status"])]
         if "marker" in request.query:
             found = found[[server["id"] for server in found].index(request.query["marker"]) + 1:]
-        answer: t.Dict[str, t.Any] = {"servers": [self._shown(server) for server in found[:self.page]]}
+        answer: t.Dict[str, t.Any] = {"servers": [shown(server) for server in found[:self.page]]}
         if len(found) > self.page:
-            following = urllib.parse.urlencode({"marker": found[self.page - 1]["id"]})
-            answer["servers_links"] = [{"rel": "next", "href": "%s/servers/detail?%s" % (self.url, following)}]
+            following = urllib.parse.urlencode(dict(request.query, marker=found[self.page - 1]["id"]))
+            answer["servers_links"] = [{"rel": "next", "href": "%s%s?%s" % (self.url, path, following)}]
         return 200, answer
 
     def show(self, request: Request, id: str) -> t.Any:

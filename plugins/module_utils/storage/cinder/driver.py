@@ -60,6 +60,8 @@ class CinderDriver(VolumeDriver):
     ``details`` of its volumes: ``volume_type``, ``availability_zone``, ``bootable``, ``encrypted``, ``description``,
     ``metadata`` (without our own keys), ``attachments`` (``server_id``, ``device``, ``host``), ``created_at``, and
     ``strays`` (ids) where runs that were killed left more volumes of the name.
+
+    :param ready: Told by ``fill_new`` of volumes that may be used while it still makes the others; see ``Filler``.
     """
 
     name = "cinder"
@@ -75,8 +77,9 @@ class CinderDriver(VolumeDriver):
     }
 
     def __init__(self, cloud: t.Callable[[], Cloud], options: CinderOptions, *, clock: t.Optional[Clock] = None,
-                 pool: t.Optional[Pool] = None) -> None:
+                 pool: t.Optional[Pool] = None, ready: t.Optional[t.Callable[[Volume], None]] = None) -> None:
         self._cloud = cloud
+        self._ready = ready
         self._options = options
         self._clock = clock
         self._refilling = Shared()
@@ -243,7 +246,7 @@ class CinderDriver(VolumeDriver):
     def fill_new(self, source: ImageSource, requests: t.Sequence[Request], fan_out: str, job: Job) -> Filled:
         image = source.describe()
         if image.id is not None:
-            return Filler(self._volumes, self._options, job).fill(requests, Content(image=image.id, raw=_is_raw(image)), fan_out)
+            return Filler(self._volumes, self._options, job, self._ready).fill(requests, Content(image=image.id, raw=_is_raw(image)), fan_out)
         if self._direct and direct.is_direct(image):
             return self._direct.fill(source, requests, self._options, job)
         with through_glance(source, self._cloud(), job) as via:

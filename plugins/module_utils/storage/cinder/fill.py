@@ -12,6 +12,7 @@ volume is best made from the image; in the second the others are better cloned f
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from dataclasses import dataclass, field, replace
 
@@ -23,7 +24,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.claims import Claims, Settled
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import CinderOptions, view
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.watch import Sighting, Watch
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import ADOPTED, CLONED, COPIED, Filled, Made, Request
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import ADOPTED, CLONED, COPIED, Filled, Made, Request, Volume
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,20 @@ class Batch:
 
 
 class Filler:
-    """Makes volumes for one run."""
+    """Makes volumes for one run.
 
-    def __init__(self, volumes: Volumes, options: CinderOptions, job: Job) -> None:
+    :param ready: Told of each new volume as soon as nothing is left to be done to it, or with it, while others are still being made;
+        not of those that another run made, nor of any where the task does not wait.
+    """
+
+    def __init__(self, volumes: Volumes, options: CinderOptions, job: Job, ready: t.Optional[t.Callable[[Volume], None]] = None) -> None:
         self._volumes = volumes
         self._options = options
         self._job = job
         self._claims = Claims(volumes, job)
         self._watch = Watch(volumes, job)
         self._clock = job.deadline.clock
+        self._ready = ready
 
     # --- several volumes of one image ---
 
@@ -76,12 +82,14 @@ class Filler:
             rest = self._too_late(requests[1:]) if self._job.deadline.remaining() <= 0 else self.batch(requests[1:], content)
             return self._filled(requests, [first, rest], "copy", "the first could not be filled, so there was none to clone from")
         if fan_out == "auto" and content.raw and not first.downloading:
+            self._tell(first)
             rest = self.batch(requests[1:], content)
             return self._filled(
                 requests, [first, rest], "copy",
                 "the back end clones the image by itself: the first volume was there after %.1f s without a download" % seconds)
         origin = next(iter(first.made.values())).volume.id
         rest = self.batch(requests[1:], replace(content, image=None, source_volume=origin))
+        self._tell(first)  # only now: whoever boots from it writes to it
         if fan_out == "clone":
             reason = "fan_out is clone; the first volume took %.1f s" % seconds
         elif first.downloading:
@@ -95,6 +103,12 @@ class Filler:
         waiting = Filler(self._volumes, self._options, replace(self._job, wait=True))
         waiting._claims = self._claims
         return waiting.batch(requests, content)
+
+    def _tell(self, first: Batch) -> None:
+        """Of the volume from which the others might have been cloned."""
+        for made in first.made.values():
+            if self._ready and self._job.wait and made.how != ADOPTED:
+                self._ready(made.volume)
 
     def _too_late(self, requests: t.Sequence[Request]) -> Batch:
         """Volumes that are not even begun, since nobody could wait for them."""
@@ -119,7 +133,8 @@ class Filler:
         wanted = [(request.name, t.cast(CinderVolume, settled.get(request.name))) for request in requests if settled.get(request.name)]
         sightings: t.Mapping[str, Sighting] = {}
         if self._job.wait:
-            sightings = self._watch.until_at_rest([volume for dummy, volume in wanted]) if wanted else {}
+            ours = {volume.id for name, volume in wanted if name not in settled.adopted}
+            sightings = self._watch.until_at_rest([volume for dummy, volume in wanted], lambda seen: self._at_rest(seen, ours)) if wanted else {}
         else:
             now = self._watch.look([volume.id for dummy, volume in wanted]) if wanted else {}
             sightings = {volume.id: Sighting(now[volume.id] or volume, finished=self._clock.now()) for dummy, volume in wanted}
@@ -156,6 +171,14 @@ class Filler:
             else:
                 how = COPIED
             batch.made[name] = Made(view(volume), how, t.cast(float, seen.finished) - started)
+
+    def _at_rest(self, seen: Sighting, ours: t.Collection[str]) -> None:
+        """Tell at once of a volume that is ready; what went wrong with one is told with all the others."""
+        volume = t.cast(CinderVolume, seen.volume)
+        if self._ready and volume.id in ours and volume.status == "available":
+            with contextlib.suppress(VolumesError):
+                seen.volume = self._finish(volume)
+                self._ready(view(seen.volume))
 
     def _finish(self, volume: CinderVolume) -> CinderVolume:
         """Cinder makes a volume bootable that it fills from an image, and no other."""

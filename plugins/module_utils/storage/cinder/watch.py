@@ -17,9 +17,6 @@ from ansible_collections.bootable.volumes.plugins.module_utils.openstack.outages
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import CinderVolume, Volumes
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import is_broken, is_busy, was_downloaded
 
-# Pauses between two looks: a tenth of the time waited so far, within these seconds.
-SHORTEST, LONGEST = 0.2, 5.0
-
 
 @dataclass
 class Sighting:
@@ -61,9 +58,10 @@ class Watch:
         there = {volume.id: volume for volume in self._volumes.list(since=since)}
         return {each: there.get(each) for each in ids}
 
-    def until_at_rest(self, volumes: t.Sequence[CinderVolume]) -> t.Dict[str, Sighting]:
+    def until_at_rest(self, volumes: t.Sequence[CinderVolume], tell: t.Optional[t.Callable[[Sighting], None]] = None) -> t.Dict[str, Sighting]:
         """Watch volumes until Cinder works on none of them, or the deadline has passed.
 
+        :param tell: Told of each as it comes to rest, unless it is gone.
         :returns: By id; those whose ``finished`` is None were still at work at the deadline.
         """
         sightings = {volume.id: Sighting(volume) for volume in volumes}
@@ -76,10 +74,12 @@ class Watch:
                 seen.downloading = seen.downloading or (volume is not None and was_downloaded(volume))
                 if volume is None or not is_busy(volume):
                     seen.finished = self.clock.now()
-                    self._tell(volume)
+                    self._hear(volume)
+                    if tell and volume is not None:
+                        tell(seen)
             if all(seen.finished is not None for seen in sightings.values()) or self._job.deadline.remaining() <= 0:
                 return sightings
-            self._pause(started)
+            self._job.deadline.pause(started)
 
     def until_done(self, volume: CinderVolume, what: str) -> CinderVolume:
         """Watch one volume until it is at rest and well.
@@ -137,7 +137,7 @@ class Watch:
             states = {volume.name: {"id": volume.id, "status": volume.status} for volume in left.values()}
             self._job.deadline.check("volumes to be deleted: %s" % ", ".join(
                 "%s (%s) is %s" % (name, each["id"], each["status"]) for name, each in states.items()), unfinished=states)
-            self._pause(started)
+            self._job.deadline.pause(started)
 
     def _delete(self, volume: CinderVolume) -> None:
         try:
@@ -148,10 +148,6 @@ class Watch:
             if now is not None and not is_busy(now):
                 raise
 
-    def _pause(self, started: float) -> None:
-        pause = min(max(SHORTEST, (self.clock.now() - started) / 10), LONGEST)
-        self.clock.sleep(min(pause, max(0.01, self._job.deadline.remaining())))
-
-    def _tell(self, volume: t.Optional[CinderVolume]) -> None:
+    def _hear(self, volume: t.Optional[CinderVolume]) -> None:
         if volume is not None:
             self._job.listener.hear(Event("wait", volume.name, 1, 1))

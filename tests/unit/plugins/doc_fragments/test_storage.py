@@ -23,6 +23,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.dr
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import VolumeDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.file.driver import FileDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.lvm.driver import LvmDriver
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.option import option_of
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.rbd.driver import RbdDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.sheepdog.driver import SheepdogDriver
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.registry import storage_option
@@ -58,7 +59,7 @@ def test_the_storage_option_is_all_of_them() -> None:
 
 def test_the_storage_of_servers_is_cinders_part() -> None:
     documented = options(storage.ModuleDocFragment.CINDER)["storage"]
-    spec = storage_option(drivers=["cinder"])["storage"]
+    spec = option_of([CinderDriver], "cinder")["storage"]
     assert (documented["type"], documented["default"]) == (spec["type"], spec["default"])
     assert told(documented["suboptions"]) == told(spec["options"])
 

@@ -10,7 +10,7 @@ import json
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.bootable.volumes.plugins.module_utils import module, task
+from ansible_collections.bootable.volumes.plugins.module_utils import cloud_task, module, task
 from ansible_collections.bootable.volumes.plugins.module_utils.core.errors import Drift, MissingPackage
 from ansible_collections.bootable.volumes.plugins.module_utils.core.events import Event
 from ansible_collections.bootable.volumes.plugins.module_utils.core.plan import Plan, Step
@@ -122,7 +122,7 @@ def test_a_module_with_a_pool_and_a_cloud_keeps_their_options_apart(monkeypatch)
     spec = module.pool_and_cloud_spec()
     assert spec["validate_certs"]["default"] is True and "auth" in spec
     asked = []
-    monkeypatch.setattr(module.Cloud, "connect", asked.append)
+    monkeypatch.setattr(cloud_task.Cloud, "connect", asked.append)
     wiring = object.__new__(module.Wiring)
     wiring.params, wiring._cloud = {"hostname": "xen1", "validate_certs": False, "api_timeout": 5, "cloud": {"auth": {}}}, None
     wiring.cloud()

@@ -15,7 +15,7 @@ pytest.importorskip("glanceclient")
 pytest.importorskip("cinderclient")
 
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.bootable.volumes.plugins.module_utils import module, task
+from ansible_collections.bootable.volumes.plugins.module_utils import cloud_task, task
 from ansible_collections.bootable.volumes.plugins.modules import image_from_volume
 from ansible_collections.bootable.volumes.tests.unit.fakes.golden import NAME, Golden
 
@@ -30,7 +30,7 @@ def cloud() -> Golden:
 @pytest.fixture
 def run(cloud: Golden, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the module, once in check mode and then in earnest; its second result."""
-    monkeypatch.setattr(module.Cloud, "connect", lambda params: cloud)
+    monkeypatch.setattr(cloud_task.Cloud, "connect", lambda params: cloud)
     monkeypatch.setattr(task, "Deadline", lambda seconds: cloud.job(seconds).deadline)
 
     def once(check: bool, **args: t.Any) -> t.Dict[str, t.Any]:

@@ -17,7 +17,7 @@ pytest.importorskip("glanceclient")
 pytest.importorskip("cinderclient")
 
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.bootable.volumes.plugins.module_utils import module, task
+from ansible_collections.bootable.volumes.plugins.module_utils import cloud_task, task
 from ansible_collections.bootable.volumes.plugins.module_utils.core.waiting import Deadline
 from ansible_collections.bootable.volumes.plugins.modules import xen_vhd_snapshot
 from ansible_collections.bootable.volumes.tests.unit.fakes.cloud import FakeCloud
@@ -43,7 +43,7 @@ def web(folder: pathlib.Path) -> t.Iterator[Web]:
 @pytest.fixture
 def run(web: Web, cloud: FakeCloud, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the module, once in check mode and then in earnest; its second result."""
-    monkeypatch.setattr(module.Cloud, "connect", lambda params: cloud)
+    monkeypatch.setattr(cloud_task.Cloud, "connect", lambda params: cloud)
     monkeypatch.setattr(task, "Deadline", lambda seconds: Deadline(seconds, clock=Hurried(cloud)))
     site = web.simulator
     access = {"hostname": site.address, "username": site.user, "password": site.password, "ca_path": str(site.ca_file)}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 
-from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import run_all
+from ansible_collections.bootable.volumes.plugins.module_utils.core.parallel import Gathering, run_all
 
 
 def test_results_and_errors_come_in_the_order_of_the_subjects():
@@ -40,3 +40,31 @@ def test_nothing_to_do_and_who_is_told():
     told = []
     run_all(str, [1, 2], at_once=1, tell=told.append)
     assert told == [1, 2]
+
+
+def test_subjects_that_come_one_after_the_other():
+    done, told = threading.Event(), []
+
+    def call(number):
+        if number == 1:
+            return done.wait(10)
+        done.set()
+        raise ValueError(number)
+
+    with Gathering(call, at_once=2) as gathering:
+        gathering.begin(1)
+        gathering.begin(2)
+        assert done.wait(10), "the second runs beside the first"
+        results, errors = gathering.finish(told.append)
+    assert results == [(1, True)] and [subject for subject, dummy in errors] == [2] and sorted(told) == [1, 2]
+
+
+def test_nothing_runs_any_more_when_it_ends():
+    ended = []
+    try:
+        with Gathering(ended.append, at_once=1) as gathering:
+            gathering.begin(1)
+            raise KeyError
+    except KeyError:
+        pass
+    assert ended == [1]

@@ -31,12 +31,19 @@ def test_wait_returns_what_poll_found():
     assert len(clock.naps) == 2
 
 
-def test_pauses_grow_up_to_the_longest():
+def test_pauses_are_a_tenth_of_the_time_waited_within_bounds():
     clock = TurnedClock()
     with pytest.raises(TimedOut):
         Deadline(60, clock=clock).wait(lambda: None, "it", first=1, longest=4)
-    assert clock.naps[:5] == [1, 1.5, 2.25, 3.375, 4]
+    assert clock.naps[:11] == [1] * 11
+    assert clock.naps[11:13] == pytest.approx([1.1, 1.21])
     assert max(clock.naps) == 4
+
+
+def test_no_pause_goes_beyond_the_deadline():
+    clock = TurnedClock()
+    Deadline(3, clock=clock).pause(clock.now() - 100)
+    assert clock.naps == [3]
 
 
 def test_time_out_says_what_for_and_how_long_and_carries_the_details():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pathlib
 import struct
+import sys
 import typing as t
 
 import pytest
@@ -193,7 +194,7 @@ def test_a_raw_image_costs_nothing_after_its_head() -> None:
 
 
 def test_without_the_library_nothing_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspection, "format_inspector", None)
+    monkeypatch.setitem(sys.modules, "oslo_utils.imageutils", None)
     with pytest.raises(MissingPackage, match="oslo.utils"):
         Inspection("raw", "x")
 

@@ -85,6 +85,15 @@ def test_listing_turns_pages(cloud: ServerCloud) -> None:
     assert len(cloud.servers.list()) == 5
 
 
+def test_those_that_are_being_built_page_by_page(cloud: ServerCloud) -> None:
+    cloud.boot()
+    cloud.nova.page, cloud.nova.seconds = 1, 30.0
+    cloud.boot(names=("a", "b"), job=cloud.job(wait=False))
+    assert cloud.servers.building() == {cloud.server("a")["id"], cloud.server("b")["id"]}
+    cloud.pass_by()
+    assert cloud.servers.building() == set()
+
+
 def test_attached_later(cloud: ServerCloud) -> None:
     server = made(cloud)
     volume = cloud.volumes.create(Wish("data", 1)).id

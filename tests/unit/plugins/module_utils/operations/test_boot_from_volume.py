@@ -72,6 +72,29 @@ def test_n_servers_and_then_nothing_to_do(cloud: ServerCloud) -> None:
     assert [line for line in cloud.writes()[len(before):] if not line.endswith("/action")] == []  # consoles are asked for by POST
 
 
+def asked_while_filling(cloud: ServerCloud, names: t.Sequence[str]) -> t.List[int]:
+    """For each server that is asked for, how many volumes were there by then that Cinder had filled."""
+    filled: t.List[int] = []
+
+    def interrupt(request: Request) -> None:
+        if request.line == "POST /servers":
+            filled.append(sum(volume["status"] not in ("creating", "downloading") for volume in cloud.cinder.volumes.values()))
+
+    cloud.nova.interrupt = interrupt
+    cloud.boot(names=names, storage=CinderOptions(volume_type="nfs"), fan_out="clone")
+    return filled
+
+
+def test_each_server_is_asked_for_as_soon_as_its_volume_is_filled(cloud: ServerCloud) -> None:
+    cloud.cinder.slow = {"web-3-root": 60.0}
+    assert asked_while_filling(cloud, ("web-1", "web-2", "web-3")) == [2, 3, 3]
+
+
+def test_no_server_boots_from_a_volume_that_others_are_cloned_from(cloud: ServerCloud) -> None:
+    cloud.cinder.slow = {"web-2-root": 60.0}
+    assert asked_while_filling(cloud, ("web-1", "web-2")) == [2, 2]
+
+
 def test_volumes_are_filled_before_nova_is_asked(cloud: ServerCloud) -> None:
     cloud.cinder.seconds = 400.0
     cloud.boot(job=cloud.job(5000.0))
@@ -152,7 +175,7 @@ def test_half_of_them_there_some_in_error_and_volumes_left(cloud: ServerCloud) -
     with pytest.raises(BackendError, match="web-2 could not be brought to what was asked for: Nova could not make server web-2 .*: No valid host was found"):
         cloud.boot(names=("web-2",))
     cloud.nova.failing.clear()
-    cloud.volumes_of(source=cloud.task()._source).fill(["web-3"], "fail")
+    cloud.volumes_of(source=cloud.task()._source).fill(["web-3"], "fail", lambda name, volume: None)
     volumes = {volume["id"] for volume in cloud.cinder.volumes.values()}
     plan, result = cloud.boot()
     assert [step.action for step in plan.steps] == ["keep", "replace", "create"]
@@ -210,6 +233,7 @@ def test_two_runs_at_once_make_each_server_once(cloud: ServerCloud) -> None:
 
 
 def test_a_server_that_is_built_for_another_run_is_waited_for(cloud: ServerCloud) -> None:
+    cloud.nova.seconds = 10.0
     cloud.boot(job=cloud.job(wait=False))
     plan, result = cloud.boot()
     assert [step.action for step in plan.steps] == ["adopt"] * 3 and hows(result) == [(name, "adopted") for name in NAMES]

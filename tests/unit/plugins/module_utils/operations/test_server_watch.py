@@ -40,6 +40,25 @@ def watch(cloud: ServerCloud, seconds: float = 60.0) -> ServerWatch:
     return ServerWatch(cloud.servers, cloud.job(seconds))
 
 
+def test_servers_that_are_being_built_are_not_listed_with_all_their_details(cloud: ServerCloud) -> None:
+    cloud.remove()
+    cloud.nova.seconds = 30.0
+    cloud.boot(job=cloud.job(wait=False))
+    new = cloud.servers.list()
+    before = len(cloud.nova.sent)
+    assert sorted(watch(cloud).until_booted(new, (), WaitFor()).servers) == list(NAMES)
+    sent = cloud.nova.sent[before:]
+    assert sent.count("GET /servers") > 5 and sent.count("GET /servers/detail") == 1
+
+
+def test_what_comes_to_nothing_while_it_is_built_is_seen(cloud: ServerCloud) -> None:
+    cloud.remove()
+    cloud.nova.failing["web-2"] = "No valid host was found."
+    cloud.boot(job=cloud.job(wait=False))
+    seen = watch(cloud).until_booted(cloud.servers.list(), (), WaitFor())
+    assert list(seen.troubles) == ["web-2"] and sorted(seen.servers) == list(NAMES)
+
+
 def test_a_pattern_that_never_comes(cloud: ServerCloud) -> None:
     seen = watch(cloud).until_booted(cloud.servers.list(), (), WaitFor.parse({"console": "^login:"}))
     assert sorted(seen.troubles) == list(NAMES)

@@ -16,7 +16,7 @@ from ansible_collections.bootable.volumes.plugins.module_utils.core.sizes import
 from ansible_collections.bootable.volumes.plugins.module_utils.openstack.volumes import Wish
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.fill import Content, Filler
 from ansible_collections.bootable.volumes.plugins.module_utils.storage.cinder.view import CLAIM, CinderOptions
-from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import ADOPTED, CLONED, COPIED, WORKING, Filled, Request
+from ansible_collections.bootable.volumes.plugins.module_utils.storage.driver import ADOPTED, CLONED, COPIED, WORKING, Filled, Request, Volume
 from ansible_collections.bootable.volumes.tests.unit.fakes.cloud import FakeCloud
 
 FIVE = [Request("web-%d" % number, GIB) for number in range(1, 6)]
@@ -28,11 +28,11 @@ def cloud() -> FakeCloud:
 
 
 def fill(cloud: FakeCloud, fan_out: str = "auto", requests: t.Sequence[Request] = FIVE, *, options: CinderOptions = CinderOptions(),
-         disk_format: str = "raw", seconds: float = 600.0, wait: bool = True) -> Filled:
+         disk_format: str = "raw", seconds: float = 600.0, wait: bool = True, ready: t.Optional[t.Callable[[Volume], None]] = None) -> Filled:
     """Volumes of one image."""
     image = cloud.glance.add("debian", disk_format=disk_format)
     content = Content(image=image, raw=disk_format == "raw")
-    return Filler(cloud.volumes, options, cloud.job(seconds, wait=wait)).fill(requests, content, fan_out)
+    return Filler(cloud.volumes, options, cloud.job(seconds, wait=wait), ready).fill(requests, content, fan_out)
 
 
 def ways(filled: Filled) -> t.List[str]:
@@ -114,6 +114,43 @@ def test_the_options_reach_cinder(cloud: FakeCloud) -> None:
 def test_seconds_are_each_volumes_own(cloud: FakeCloud) -> None:
     filled = fill(cloud, "clone")
     assert all(3.0 <= made.seconds < 5.0 for made in filled.made)
+
+
+# --- who is told at once ---
+
+
+def told_of(cloud: FakeCloud, fan_out: str, **how: t.Any) -> t.List[t.Tuple[str, t.List[str]]]:
+    """The volumes that were told to be ready, each with those that were still being made."""
+    told: t.List[t.Tuple[str, t.List[str]]] = []
+    fill(cloud, fan_out, ready=lambda volume: told.append(
+        (volume.name, [each["name"] for each in cloud.cinder.volumes.values() if each["status"] != "available"])), **how)
+    return told
+
+
+def test_each_is_told_as_soon_as_it_is_ready(cloud: FakeCloud) -> None:
+    cloud.cinder.slow = {"web-2": 30.0}
+    assert told_of(cloud, "copy") == [(name, ["web-2"]) for name in ("web-1", "web-3", "web-4", "web-5")] + [("web-2", [])]
+
+
+def test_the_first_is_told_before_others_that_are_not_cloned_from_it(cloud: FakeCloud) -> None:
+    assert told_of(cloud, "auto")[0] == ("web-1", [])
+    assert len(cloud.cinder.volumes) == 5
+
+
+def test_the_first_is_told_after_those_that_are_cloned_from_it(cloud: FakeCloud) -> None:
+    cloud.cinder.slow = {"web-4": 30.0}
+    assert told_of(cloud, "clone")[-2:] == [("web-4", []), ("web-1", [])]
+
+
+def test_nobody_is_told_of_what_failed_or_is_anothers(cloud: FakeCloud) -> None:
+    cloud.volumes.create(Wish("web-2", 1, image=cloud.glance.add("debian")))
+    cloud.cinder.failing = {"web-3": "no space"}
+    assert [name for name, dummy in told_of(cloud, "copy")] == ["web-1", "web-4", "web-5"]
+
+
+@pytest.mark.parametrize("fan_out", ["copy", "clone", "auto"])
+def test_nobody_is_told_where_nothing_is_waited_for(cloud: FakeCloud, fan_out: str) -> None:
+    assert told_of(cloud, fan_out, wait=False) == []
 
 
 # --- what goes wrong ---
