@@ -11,7 +11,8 @@ short_description: Boot servers, each from its own volume of one image
 version_added: 0.4.0
 description:
   - Makes any number of servers in OpenStack's Compute, Nova, each on its own volume that holds one image, in one task.
-  - The volumes are filled before Nova is asked for a server, as M(bootable.volumes.volume_from_image) fills them, so that Nova never waits for one.
+  - A volume is filled before Nova is asked for its server, as M(bootable.volumes.volume_from_image) fills it, so that Nova never waits for one.
+    Servers whose volumes are ready are asked for while others are still being filled.
   - A server remembers its volume and the image. A rerun leaves servers of that image alone, finishes or removes what another run began, makes
     anew what came to nothing, and reports what differs as drift.
   - A server that was not made by this module is never touched, even if it has the name.

@@ -2,12 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Removes images, volumes, volume types, and where there is Nova servers, whose names begin with PREFIX, and clones of those volumes:
-purge.py PREFIX CLOUD...
+"""Removes images, volumes, volume types, and where there is Nova servers and what they need, whose names begin with PREFIX, and clones of those
+volumes: purge.py PREFIX CLOUD...
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 
@@ -28,6 +29,7 @@ def left() -> list[str]:
                 if server.name.startswith(prefix):
                     found.append(server.id)
                     cloud.compute.delete_server(server)
+            found += equipment(cloud)
     # then the images, which are volumes that others may have been cloned from
     for cloud in clouds:
         for image in cloud.image.images(owner=cloud.current_project_id):
@@ -52,6 +54,24 @@ def left() -> list[str]:
             if kind.name.startswith(prefix):
                 found.append(kind.id)
                 cloud.block_storage.delete(f"/types/{kind.id}")
+    return found
+
+
+def equipment(cloud: openstack.connection.Connection) -> list[str]:
+    """Ask for what servers had beside volumes to go, as soon as no server has it; what is still there."""
+    found = []
+    compute, network = cloud.compute, cloud.network
+    for things, delete in [
+        (compute.keypairs(), compute.delete_keypair), (compute.server_groups(), compute.delete_server_group),
+        (network.ports(project_id=cloud.current_project_id), network.delete_port),
+        (network.networks(project_id=cloud.current_project_id), network.delete_network),
+        (network.security_groups(project_id=cloud.current_project_id), network.delete_security_group),
+    ]:
+        for thing in things:
+            if thing.name.startswith(prefix):
+                found.append(thing.id)
+                with contextlib.suppress(openstack.exceptions.ConflictException):
+                    delete(thing)
     return found
 
 
