@@ -12,6 +12,8 @@ import time
 import uuid
 from pathlib import Path
 
+import pytest
+
 LAB = Path(os.environ.get("BOOTABLE_LAB", Path(__file__).resolve().parents[2] / ".lab"))
 CONF = LAB / "etc" / "ceph" / "ceph.conf"
 POOL = "scratch"
@@ -31,6 +33,18 @@ def link_bindings(folder: Path) -> bool:
 def bindings_load() -> bool:
     """Whether this interpreter has them, or has been given them."""
     return subprocess.run([sys.executable, "-c", "import rados, rbd"], check=False, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def reached_by(way: str, tmp_path: Path) -> list:
+    """What has to lie on a module's path for it to reach Ceph in one of two ways, ``bindings`` or ``commands``; skips where there is but one."""
+    folder = tmp_path / way
+    folder.mkdir()
+    if way == "bindings" and not bindings_load() and not link_bindings(folder):
+        pytest.skip("Ceph's bindings are for another Python")
+    if way == "commands" and bindings_load():
+        for module in ("rados", "rbd"):  # as on a host without them
+            (folder / ("%s.py" % module)).write_text("raise ImportError\n")
+    return [str(folder)]
 
 
 class Namespace:

@@ -43,12 +43,16 @@ class Run:
 
 
 class Lab:
-    """The running lab, through proxies, for one ordinary member."""
+    """The running lab, through proxies, for one ordinary member.
+
+    :ivar python_path: What modules find beside the collection.
+    """
 
     def __init__(self, admin: Connection, member: Connection, tmp_path: Path) -> None:
         self.admin = admin
         self.member = member
         self.tmp_path = tmp_path
+        self.python_path = []
         self.prefix = "fault-%s" % uuid.uuid4().hex[:8]
         self.cinder = Proxy(self._address("block-storage"))
         self.glance = Proxy(self._address("image"))
@@ -79,7 +83,7 @@ class Lab:
         options.setdefault("cloud", self.cloud)
         arguments = self.tmp_path / ("%s.json" % uuid.uuid4().hex)
         arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": dict(options, _ansible_check_mode=check, _ansible_diff=check)}))
-        environment = dict(os.environ, PYTHONPATH=str(ROOT / ".cache" / "collections"), TMPDIR=str(self.tmp_path))
+        environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT / ".cache" / "collections"), *self.python_path]), TMPDIR=str(self.tmp_path))
         return Run(subprocess.Popen([sys.executable, "-m", MODULES + module, str(arguments)], env=environment, text=True,
                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
 

@@ -94,7 +94,7 @@ def is_server(method, path):
 
 
 def is_look(method, path):
-    return method == "GET" and "/servers/" in path
+    return method == "GET" and "/servers" in path
 
 
 def is_console(method, path):
@@ -110,7 +110,7 @@ MOMENTS = {
     "before the first server is asked for": ("nova", is_server, "before", 1),
     "after the first server": ("nova", is_server, "after", 1),
     "after the last server": ("nova", is_server, "after", N),
-    "while they are built": ("nova", is_look, "after", 2 + N),
+    "while they are built": ("nova", is_look, "after", 3),
     "while they boot": ("nova", is_console, "after", 2),
 }
 

@@ -1,12 +1,14 @@
-"""Cinder volumes that are read and written in Ceph directly: killed while they are held, and run again; Glance is never asked."""
+"""Cinder volumes that are read and written in Ceph directly: in both ways to reach it, under another id, killed while they are held, and run again;
+Glance is never asked."""
 
 from __future__ import annotations
 
 import json
 import subprocess
+import uuid
 
 import pytest
-from faults.ceph import CONF, Namespace
+from faults.ceph import CONF, Namespace, reached_by
 from faults.conftest import LAB
 from faults.proxy import Fault
 
@@ -19,6 +21,17 @@ MOMENTS = {
     "when it is written": ("back", 2, "before"),
     "when it is reserved to be compared": ("back", 4, "after"),
 }
+
+# With the lab's Python, which knows Cinder's database.
+IN_DATABASE = """
+import configparser, sys
+import sqlalchemy
+
+settings = configparser.RawConfigParser(strict=False)
+settings.read(sys.argv[1])
+with sqlalchemy.create_engine(settings["database"]["connection"]).begin() as connection:
+    connection.exec_driver_sql(sys.argv[2], tuple(sys.argv[3:]))
+"""
 
 
 @pytest.fixture
@@ -92,3 +105,45 @@ def test_killed_and_run_again(lab, elsewhere, moment):
     again = lab.run("volume_migrate", **task(lab, elsewhere, direction))
     assert again["changed"] is False, json.dumps(again)
     assert lab.glance.requests == []
+
+
+@pytest.fixture(params=["bindings", "commands"])
+def reaching(request, lab, tmp_path):
+    lab.python_path = reached_by(request.param, tmp_path)
+    return lab
+
+
+def test_there_and_back_again(reaching, elsewhere):
+    begun(reaching, elsewhere, "there")
+    for direction in ("there", "back"):
+        result = reaching.run("volume_migrate", **task(reaching, elsewhere, direction))
+        assert not result.get("failed"), result["msg"]
+        assert result["changed"]
+    (volume,) = reaching.volumes()
+    assert volume.status == "available" and volume.is_bootable
+    assert_same("volumes", "", "volume-%s" % volume.id)
+    assert elsewhere.images() == [] and reaching.glance.requests == []
+
+
+def test_a_volume_that_cinder_has_left_under_another_id(reaching, elsewhere):
+    """As Cinder does it where it cannot rename what it has migrated; only administrators are told."""
+    storage, other = reaching.admin.block_storage, str(uuid.uuid4())
+    image = reaching.admin.image.find_image("guest-raw")
+    volume = storage.create_volume(name=reaching.prefix, size=1, image_id=image.id, volume_type="rbd")
+    try:
+        storage.wait_for_status(volume, "available", wait=120)
+        subprocess.run(["rbd", "--conf", CONF, "mv", "volumes/volume-%s" % volume.id, "volumes/volume-%s" % other], check=True)
+        in_cinders_database("UPDATE volumes SET _name_id = %s WHERE id = %s", other, volume.id)
+        result = reaching.run("volume_migrate", **task(reaching, elsewhere, "there"), cloud=reaching.admin_cloud)
+        assert not result.get("failed"), result["msg"]
+        assert_same("scratch", elsewhere.name, reaching.prefix)
+        assert storage.find_volume(volume.id) is None
+        listed = subprocess.run(["rbd", "--conf", CONF, "ls", "--pool", "volumes"], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+        assert not {"volume-%s" % volume.id, "volume-%s" % other} & set(listed)
+    finally:
+        storage.delete_volume(volume.id, ignore_missing=True)
+
+
+def in_cinders_database(statement, *values):
+    """What no API does."""
+    subprocess.run([LAB / "venv" / "bin" / "python", "-c", IN_DATABASE, LAB / "etc" / "cinder" / "cinder.conf", statement, *values], check=True)

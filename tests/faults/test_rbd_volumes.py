@@ -59,18 +59,7 @@ def namespace():
 
 @pytest.fixture(params=["bindings", "commands"])
 def host(request, namespace, tmp_path):
-    path = []
-    if request.param == "bindings" and not ceph.bindings_load():
-        (tmp_path / "bindings").mkdir()
-        if not ceph.link_bindings(tmp_path / "bindings"):
-            pytest.skip("Ceph's bindings are for another Python")
-        path = [str(tmp_path / "bindings")]
-    if request.param == "commands" and ceph.bindings_load():
-        (tmp_path / "none").mkdir()  # as on a host without them
-        for module in ("rados", "rbd"):
-            (tmp_path / "none" / ("%s.py" % module)).write_text("raise ImportError\n")
-        path = [str(tmp_path / "none")]
-    return Host(namespace, tmp_path, path)
+    return Host(namespace, tmp_path, ceph.reached_by(request.param, tmp_path))
 
 
 def assert_converged(host, names=NAMES):
