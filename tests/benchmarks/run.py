@@ -315,10 +315,9 @@ class Bench:
     def servers(self) -> bool:
         """(l) five new servers on volumes of one image, until Nova says that they run."""
         run(ROOT / "scripts" / "lab", "up", "--with", "nova")
-        cloud = dict(yaml.safe_load((LAB / "clouds.yaml").read_text())["clouds"][CLOUD])
         good = boots(
-            self.work, cloud, ours=lambda options: self._watched("boot_from_volume", "servers.yml", options),
-            peer=lambda options: self._play(self.peers / "bin", "servers_peer.yml", options),
+            self.work, ours=lambda options: self._watched("boot_from_volume", "servers.yml", dict(options, cloud=CLOUD)),
+            peer=lambda options: self._play(self.peers / "bin", "servers_peer.yml", dict(options, cloud=CLOUD)),
             openstack=self.openstack, published=self._publish_in_ceph, withdrawn=self._withdraw, rounds=self.rounds)
         self.no_volumes("bench-")
         self._withdraw(HALTING)

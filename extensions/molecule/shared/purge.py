@@ -70,7 +70,7 @@ def equipment(cloud: openstack.connection.Connection) -> list[str]:
         for thing in things:
             if thing.name.startswith(prefix):
                 found.append(thing.id)
-                with contextlib.suppress(openstack.exceptions.ConflictException):
+                with contextlib.suppress(openstack.exceptions.ConflictException, openstack.exceptions.ForbiddenException):
                     delete(thing)
     return found
 

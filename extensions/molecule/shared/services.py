@@ -25,4 +25,5 @@ found = {
 if sys.argv[1:] == ["servers"]:
     found["servers"] = connection.compute.get("/servers/detail", microversion="2.79").json()["servers"]
     found["ports"] = connection.network.get("/ports", params={"project_id": project}).json()["ports"]
+    found["groups"] = connection.compute.get("/os-server-groups").json()["server_groups"]
 json.dump({name: sorted(things, key=lambda thing: thing["id"]) for name, things in found.items()}, sys.stdout)
