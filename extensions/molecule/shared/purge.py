@@ -12,6 +12,7 @@ import contextlib
 import sys
 import time
 
+import keystoneauth1.exceptions
 import openstack
 
 LIMIT = 120
@@ -24,7 +25,7 @@ def left() -> list[str]:
     """Ask for all of it to go; what is still there."""
     found = []
     for cloud in clouds:
-        if cloud.has_service("compute"):
+        if has_nova(cloud):
             for server in cloud.compute.servers():
                 if server.name.startswith(prefix):
                     found.append(server.id)
@@ -55,6 +56,14 @@ def left() -> list[str]:
                 found.append(kind.id)
                 cloud.block_storage.delete(f"/types/{kind.id}")
     return found
+
+
+def has_nova(cloud: openstack.connection.Connection) -> bool:
+    """Whether it is up: a lab that once had it knows its address for good."""
+    try:
+        return cloud.has_service("compute") and cloud.compute.get("/").ok
+    except keystoneauth1.exceptions.ConnectFailure:
+        return False
 
 
 def equipment(cloud: openstack.connection.Connection) -> list[str]:
