@@ -45,9 +45,9 @@ class Gathering(t.Generic[S, R]):
         :param tell: Told of each subject as it is done.
         :returns: What became of them, in the order in which they were begun.
         """
-        subjects = {future: subject for subject, future in self._begun}
-        for future in as_completed(subjects):
-            if tell:
+        if tell:
+            subjects = {future: subject for subject, future in self._begun}
+            for future in as_completed(subjects):
                 tell(subjects[future])
         results: t.List[t.Tuple[S, R]] = []
         errors: t.List[t.Tuple[S, Exception]] = []
